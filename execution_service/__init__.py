@@ -1,0 +1,1 @@
+"""The only talker to exchanges: signals become orders exactly once."""

@@ -1,0 +1,1 @@
+"""Strategies: backtests and Pine scripts from one definition; no keys, no secrets."""

@@ -1,0 +1,1 @@
+"""Pure words both ends of a wire must agree on; no I/O, no clock."""

@@ -1,0 +1,1 @@
+"""The only holder of exchange keys: it signs, it never reveals."""
