@@ -1,0 +1,66 @@
+"""How a child process is started: in its own session, dying with its parent, its secrets through pipes."""
+
+import ctypes
+import os
+import resource
+import signal
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+
+_PR_SET_PDEATHSIG = 1
+_PR_SET_DUMPABLE = 4
+
+# Loaded here and not in the child: between fork and exec only the call itself may happen.
+_libc = ctypes.CDLL(None, use_errno=True)
+
+
+def die_with_parent(death_signal: signal.Signals) -> Callable[[], None]:
+    """Makes a `preexec_fn` that has the kernel send `death_signal` when the parent ends, however it ends.
+
+    Start children from the main thread only: the kernel watches the thread that forked.
+    """
+    parent = os.getpid()
+
+    def prepare() -> None:
+        if sys.platform == "linux":
+            _libc.prctl(_PR_SET_PDEATHSIG, int(death_signal), 0, 0, 0)
+        # The parent may have ended between fork and prctl; then no signal will ever come.
+        if os.getppid() != parent:
+            os._exit(1)
+
+    return prepare
+
+
+@contextmanager
+def secret_pipes(secrets: Mapping[str, str]) -> Iterator[tuple[dict[str, str], tuple[int, ...]]]:
+    """Yields the settings `NAME_FILE=/dev/fd/N` and the descriptors N that a child has to inherit.
+
+    Each pipe holds one value and is closed for writing, so that the child reads the value and then the end.
+    A pipe can be read once: make new ones for every start.
+
+    Args:
+        secrets: Setting name to value, each value under 4,096 bytes (what any pipe holds without a reader).
+    """
+    readers: dict[str, int] = {}
+    try:
+        for name, value in secrets.items():
+            reader, writer = os.pipe()
+            readers[name] = reader
+            with os.fdopen(writer, "wb") as pipe:
+                pipe.write(value.encode())
+        yield (
+            {f"{name}_FILE": f"/dev/fd/{reader}" for name, reader in readers.items()},
+            tuple(readers.values()),
+        )
+    finally:
+        for reader in readers.values():
+            os.close(reader)
+
+
+def hide_own_memory() -> None:
+    """No core dumps of this process and its children; other processes of this user cannot read its memory."""
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    if sys.platform == "linux":
+        # Children start dumpable again at their exec: each service hides itself.
+        _libc.prctl(_PR_SET_DUMPABLE, 0, 0, 0, 0)
