@@ -154,6 +154,7 @@ class _LegKindEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_LegKind.Value
     LEG_KIND_STOP_LOSS: _LegKind.ValueType  # 3
     LEG_KIND_TAKE_PROFIT: _LegKind.ValueType  # 4
     LEG_KIND_CLOSE: _LegKind.ValueType  # 5
+    LEG_KIND_TRAILING_STOP: _LegKind.ValueType  # 6
 
 class LegKind(_LegKind, metaclass=_LegKindEnumTypeWrapper): ...
 
@@ -163,6 +164,7 @@ LEG_KIND_ENTRY: LegKind.ValueType  # 2
 LEG_KIND_STOP_LOSS: LegKind.ValueType  # 3
 LEG_KIND_TAKE_PROFIT: LegKind.ValueType  # 4
 LEG_KIND_CLOSE: LegKind.ValueType  # 5
+LEG_KIND_TRAILING_STOP: LegKind.ValueType  # 6
 Global___LegKind: _TypeAlias = LegKind  # noqa: Y015
 
 class _LegState:
@@ -278,6 +280,7 @@ class Alert(_message.Message):
     STRATEGY_FIELD_NUMBER: _builtins.int
     COMMENT_FIELD_NUMBER: _builtins.int
     ALERT_ID_FIELD_NUMBER: _builtins.int
+    TRAILING_PERCENT_FIELD_NUMBER: _builtins.int
     action: Global___Action.ValueType
     symbol: _builtins.str
     """As the sender wrote it: "BTCUSDT", "BTCUSDT.P", "BINANCE:BTCUSDT.P" or "BTC-USDT-SWAP"."""
@@ -301,6 +304,8 @@ class Alert(_message.Message):
     """Free text; may be empty."""
     alert_id: _builtins.str
     """The sender's own id of the alert. Absent: it has none."""
+    trailing_percent: _builtins.str
+    """Decimal, percent: distance of a trailing stop behind the best price, 0.1-20. Absent: no trailing stop."""
     @_builtins.property
     def stop_loss(self) -> Global___Level:
         """Absent: by the average true range."""
@@ -332,10 +337,11 @@ class Alert(_message.Message):
         strategy: _builtins.str = ...,
         comment: _builtins.str = ...,
         alert_id: _builtins.str | None = ...,
+        trailing_percent: _builtins.str | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_alert_id", b"_alert_id", "_alert_time", b"_alert_time", "_exchange", b"_exchange", "_interval", b"_interval", "_leverage", b"_leverage", "_limit_price", b"_limit_price", "_size", b"_size", "_stop_loss", b"_stop_loss", "alert_id", b"alert_id", "alert_time", b"alert_time", "exchange", b"exchange", "interval", b"interval", "leverage", b"leverage", "limit_price", b"limit_price", "size", b"size", "stop_loss", b"stop_loss"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_alert_id", b"_alert_id", "_alert_time", b"_alert_time", "_exchange", b"_exchange", "_interval", b"_interval", "_leverage", b"_leverage", "_limit_price", b"_limit_price", "_size", b"_size", "_stop_loss", b"_stop_loss", "_trailing_percent", b"_trailing_percent", "alert_id", b"alert_id", "alert_time", b"alert_time", "exchange", b"exchange", "interval", b"interval", "leverage", b"leverage", "limit_price", b"limit_price", "size", b"size", "stop_loss", b"stop_loss", "trailing_percent", b"trailing_percent"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_alert_id", b"_alert_id", "_alert_time", b"_alert_time", "_exchange", b"_exchange", "_interval", b"_interval", "_leverage", b"_leverage", "_limit_price", b"_limit_price", "_size", b"_size", "_stop_loss", b"_stop_loss", "action", b"action", "alert_id", b"alert_id", "alert_time", b"alert_time", "comment", b"comment", "exchange", b"exchange", "interval", b"interval", "leverage", b"leverage", "limit_price", b"limit_price", "order_type", b"order_type", "reverse", b"reverse", "size", b"size", "size_type", b"size_type", "stop_loss", b"stop_loss", "strategy", b"strategy", "symbol", b"symbol", "take_profits", b"take_profits"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_alert_id", b"_alert_id", "_alert_time", b"_alert_time", "_exchange", b"_exchange", "_interval", b"_interval", "_leverage", b"_leverage", "_limit_price", b"_limit_price", "_size", b"_size", "_stop_loss", b"_stop_loss", "_trailing_percent", b"_trailing_percent", "action", b"action", "alert_id", b"alert_id", "alert_time", b"alert_time", "comment", b"comment", "exchange", b"exchange", "interval", b"interval", "leverage", b"leverage", "limit_price", b"limit_price", "order_type", b"order_type", "reverse", b"reverse", "size", b"size", "size_type", b"size_type", "stop_loss", b"stop_loss", "strategy", b"strategy", "symbol", b"symbol", "take_profits", b"take_profits", "trailing_percent", b"trailing_percent"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__alert_id: _TypeAlias = _typing.Literal["alert_id"]  # noqa: Y015
     _WhichOneofArgType__alert_id: _TypeAlias = _typing.Literal["_alert_id", b"_alert_id"]  # noqa: Y015
@@ -353,6 +359,8 @@ class Alert(_message.Message):
     _WhichOneofArgType__size: _TypeAlias = _typing.Literal["_size", b"_size"]  # noqa: Y015
     _WhichOneofReturnType__stop_loss: _TypeAlias = _typing.Literal["stop_loss"]  # noqa: Y015
     _WhichOneofArgType__stop_loss: _TypeAlias = _typing.Literal["_stop_loss", b"_stop_loss"]  # noqa: Y015
+    _WhichOneofReturnType__trailing_percent: _TypeAlias = _typing.Literal["trailing_percent"]  # noqa: Y015
+    _WhichOneofArgType__trailing_percent: _TypeAlias = _typing.Literal["_trailing_percent", b"_trailing_percent"]  # noqa: Y015
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__alert_id) -> _WhichOneofReturnType__alert_id | None: ...
     @_typing.overload
@@ -369,6 +377,8 @@ class Alert(_message.Message):
     def WhichOneof(self, oneof_group: _WhichOneofArgType__size) -> _WhichOneofReturnType__size | None: ...
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__stop_loss) -> _WhichOneofReturnType__stop_loss | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__trailing_percent) -> _WhichOneofReturnType__trailing_percent | None: ...
 
 Global___Alert: _TypeAlias = Alert  # noqa: Y015
 
