@@ -1,8 +1,8 @@
 """The webhook message: parsed by the gateway, written by the Pine export.
 
 The format is the contract's `POST /api/v1/webhook/tradingview`. TradingView fills placeholders into text that
-people write by hand, so the parser takes numbers as text and names in any case; whatever is ambiguous or missing
-is refused with the field's name, never guessed.
+people write by hand, so the parser takes numbers as text and names in any case; whatever is ambiguous or
+missing is refused with the field's name, never guessed.
 """
 
 import hashlib
@@ -10,7 +10,7 @@ import json
 import re
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from decimal import Decimal
+from decimal import Context, Decimal
 from enum import StrEnum
 from typing import Any, NoReturn, TypeVar
 
@@ -19,12 +19,16 @@ from tradekit.market.symbol import SymbolMalformed, check_symbol_text
 from tradekit.market.timeframe import Timeframe, TimeframeMalformed, parse_timeframe
 
 MAX_LEVERAGE = 125
+MAX_ATR_MULTIPLE = 100
 # Binance's range of callbackRate, percent.
 TRAILING_RANGE = (Decimal("0.1"), Decimal(20))
 
 E = TypeVar("E", bound=StrEnum)
 
 _NUMBER = re.compile(r"[+-]?(\d{1,20}(\.\d{0,18})?|\.\d{1,18})", re.ASCII)
+# Enough digits for 20 before and 18 behind the point.
+_EXACT = Context(prec=60)
+_FINEST = Decimal("1e-18")
 _PLACEHOLDER = re.compile(r"\{\{[^{}]*\}\}")
 _MAX_TEXT = {"alert_id": 200, "strategy": 100, "comment": 1_000}
 
@@ -137,9 +141,8 @@ def parse_alert(body: bytes) -> WebhookMessage:
     if not isinstance(secret, str):
         _refuse("secret", "secret is missing." if secret is None else "secret must be text.")
     alert = _read_alert(fields)
-    warnings = tuple(
-        f"Unknown field {name[:60]!r} was ignored." for name in fields if name not in ALERT_FIELDS
-    )
+    unknown = [name for name in fields if name not in ALERT_FIELDS]
+    warnings = tuple(f"Unknown field {name[:60]!r} was ignored." for name in unknown[:20])
     return WebhookMessage(account_id, secret, alert, warnings)
 
 
@@ -197,13 +200,9 @@ def _refuse(field: str, message: str, code: str = "validation_error") -> NoRetur
 def _refuse_placeholders(name: str, value: object) -> None:
     if isinstance(value, str):
         match = _PLACEHOLDER.search(value)
-        if match and name != "secret":
-            _refuse(
-                name[:60],
-                f"{name[:60]} holds the placeholder {match[0][:60]}, which TradingView did not fill in.",
-            )
         if match:
-            _refuse("secret", "secret holds a placeholder.")
+            what = "a placeholder" if name == "secret" else f"the placeholder {match[0][:60]}"
+            _refuse(name[:60], f"{name[:60]} holds {what}, which TradingView did not fill in.")
     elif isinstance(value, dict):
         for inner in value.values():
             _refuse_placeholders(name, inner)
@@ -299,10 +298,7 @@ def _strategy_action(word: str, fields: dict[str, Any]) -> Action:
     if (word, position) in actions:
         return actions[word, position]
     if position in ("long", "short"):
-        _refuse(
-            "market_position",
-            f"{word} that leaves a {position} position closes a part of it; send close_{position}.",
-        )
+        _refuse("market_position", f"{word} with a {position} position closes a part of it: not offered.")
     _refuse("market_position", f"action {word} needs market_position: long, short or flat.")
 
 
@@ -311,9 +307,7 @@ def _read_symbol(fields: dict[str, Any]) -> str:
     try:
         check_symbol_text(text)
     except SymbolMalformed:
-        _refuse(
-            "symbol", "symbol must be a name such as BTCUSDT, BTCUSDT.P, BINANCE:BTCUSDT.P or BTC-USDT-SWAP."
-        )
+        _refuse("symbol", "symbol must be a name such as BTCUSDT, BINANCE:BTCUSDT.P or BTC-USDT-SWAP.")
     return text.upper()
 
 
@@ -359,10 +353,10 @@ def _read_level_object(value: dict[str, Any], field: str) -> Level:
     if kind is LevelKind.PERCENT:
         return _percent_level(given.strip().removesuffix("%") if isinstance(given, str) else given, field)
     number = _number(given, field)
-    if number <= 0 or (kind is LevelKind.ATR and number > 100):
-        _refuse(
-            field, f"{field} must be above 0" + (" and at most 100 ATR." if kind is LevelKind.ATR else ".")
-        )
+    if number <= 0:
+        _refuse(field, f"{field} must be above 0.")
+    if kind is LevelKind.ATR and number > MAX_ATR_MULTIPLE:
+        _refuse(field, f"{field} must be at most {MAX_ATR_MULTIPLE} ATR.")
     return Level(kind, number)
 
 
@@ -476,14 +470,18 @@ def _positive(fields: dict[str, Any], name: str) -> Decimal | None:
 
 def _number(value: object, field: str) -> Decimal:
     if isinstance(value, str) and _NUMBER.fullmatch(value.strip()):
-        return Decimal(value.strip())
-    if isinstance(value, int) and not isinstance(value, bool) and abs(value) < 10**20:
-        return Decimal(value)
-    if isinstance(value, Decimal) and abs(value) < 10**20:
-        exponent = value.as_tuple().exponent
-        if isinstance(exponent, int) and exponent >= -18:
-            return value
+        return _canonical(Decimal(value.strip()))
+    if isinstance(value, int | Decimal) and not isinstance(value, bool) and abs(value) < 10**20:
+        number = _canonical(Decimal(value))
+        if number == number.quantize(_FINEST, context=_EXACT):
+            return number
     _refuse(field, f"{field} must be a number.")
+
+
+def _canonical(number: Decimal) -> Decimal:
+    # One number, one form: 5, 5.0 and "5" are the same wish.
+    normal = number.normalize(_EXACT)
+    return normal if normal % 1 else normal.quantize(Decimal(1), context=_EXACT)
 
 
 # Every field that the webhook knows; the rest is ignored with a warning.

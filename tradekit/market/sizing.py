@@ -35,8 +35,8 @@ class Side(StrEnum):
 class SizeType(StrEnum):
     """Unit of a size.
 
-    `PERCENT_BALANCE`: percent of the available balance that becomes the position's notional. The leverage sets the
-    margin that the position takes, not its size (TradingView's percent_of_equity means the same).
+    `PERCENT_BALANCE`: percent of the available balance that becomes the position's notional. The leverage sets
+    the margin that the position takes, not its size (TradingView's percent_of_equity means the same).
     """
 
     PERCENT_BALANCE = "percent_balance"
@@ -66,7 +66,7 @@ class LevelKind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Level:
-    """A price (`PRICE`), or a distance from the entry price: percent of it, or multiples of the ATR; value > 0."""
+    """A price, or a distance from the entry price: percent of it, or multiples of the ATR; value > 0."""
 
     kind: LevelKind
     value: Decimal
@@ -210,8 +210,8 @@ def _level_price(
 def split_targets(quantity: Decimal, targets: Sequence[Target], instrument: Instrument) -> list[Decimal]:
     """How much of a position each target closes, on the lot.
 
-    When the shares add up to 1, the last target takes what rounding left over; a part under the market's smallest
-    quantity joins the next one (or the last one before it).
+    When the shares add up to 1, the last target takes what rounding left over; a part under the market's
+    smallest quantity joins the next one (or the last one before it).
     """
     parts = [instrument.quantity(quantity * target.share) for target in targets]
     if parts and sum(target.share for target in targets) == 1:

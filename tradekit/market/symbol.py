@@ -39,7 +39,7 @@ class Market:
 
 
 def check_symbol_text(text: str) -> None:
-    """Raises SymbolMalformed when `text` is not 2-60 letters, digits, dots and dashes with an optional prefix."""
+    """Raises SymbolMalformed unless `text` is letters, digits, dots and dashes behind an optional "XY:"."""
     if not _TEXT.fullmatch(text.upper()):
         raise SymbolMalformed(f"{text[:60]!r} is not a symbol")
 
