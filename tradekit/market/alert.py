@@ -471,10 +471,10 @@ def _positive(fields: dict[str, Any], name: str) -> Decimal | None:
 def _number(value: object, field: str) -> Decimal:
     if isinstance(value, str) and _NUMBER.fullmatch(value.strip()):
         return _canonical(Decimal(value.strip()))
-    if isinstance(value, int | Decimal) and not isinstance(value, bool) and abs(value) < 10**20:
-        number = _canonical(Decimal(value))
-        if number == number.quantize(_FINEST, context=_EXACT):
-            return number
+    if isinstance(value, int | Decimal) and not isinstance(value, bool):
+        number = Decimal(value)
+        if abs(number) < 10**20 and number == number.quantize(_FINEST, context=_EXACT):
+            return _canonical(number)
     _refuse(field, f"{field} must be a number.")
 
 

@@ -35,8 +35,8 @@ class Side(StrEnum):
 class SizeType(StrEnum):
     """Unit of a size.
 
-    `PERCENT_BALANCE`: percent of the available balance that becomes the position's notional. The leverage sets
-    the margin that the position takes, not its size (TradingView's percent_of_equity means the same).
+    `PERCENT_BALANCE`: percent of the available balance that becomes the position's notional. The leverage
+    sets the margin that the position takes, not its size (TradingView's percent_of_equity means the same).
     """
 
     PERCENT_BALANCE = "percent_balance"
