@@ -22,14 +22,14 @@ _KNOWN_PREFIXES = ("django-insecure-",)
 # A value of these words alone is a placeholder, in whatever order: "your-secret-key-change-in-production".
 _PLACEHOLDER_WORDS = frozenset(
     """
-    a admin aes ai an and any api app at base be bit bits bot byte bytes change changed changeit changeme char
-    character characters default demo dev development dummy encryption example fernet fill foo bar for generate
-    generated here hex hs in insecure is it jwt key keys least local long me min minimum must my mysecret
-    mysecretkey need needs new nextauth not only operator or passphrase password placeholder please private prod
-    production random replace replaceme same sample secret secretkey secrets secure session set should some
-    something string strong super supersecret supersecretkey test testing text that the this to todo token trading
-    tradingbot tradingview unsafe urlsafe use value very webhook wide with x xx xxx xxxx your yoursecret
-    yoursecretkey yourself
+    a admin aes ai an and any api app at base be bit bits bot byte bytes change changed changeit
+    changeme char character characters default demo dev development dummy encryption example fernet fill
+    foo bar for generate generated here hex hs in insecure is it jwt key keys least local long me min
+    minimum must my mysecret mysecretkey need needs new nextauth not only operator or passphrase
+    password placeholder please private prod production random replace replaceme same sample secret
+    secretkey secrets secure session set should some something string strong super supersecret
+    supersecretkey test testing text that the this to todo token trading tradingbot tradingview unsafe
+    urlsafe use value very webhook wide with x xx xxx xxxx your yoursecret yoursecretkey yourself
     """.split()  # noqa: SIM905  # a list of words is read as words
 )
 
@@ -56,7 +56,7 @@ def encryption_key_problem(value: str) -> str | None:
         return "is not urlsafe base64"
     if len(key) != ENCRYPTION_KEY_BYTES:
         return f"holds {len(key)} bytes, {ENCRYPTION_KEY_BYTES} are wanted"
-    if _is_regular(key) or is_example(key.decode("ascii", errors="replace")):
+    if _is_regular(key) or (key.isascii() and is_example(key.decode("ascii"))):
         return "is a well-known example value"
     return None
 

@@ -6,6 +6,7 @@ import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import overload
 
 from tradekit.service.secret import Secret
 
@@ -38,14 +39,22 @@ class Home:
         path.mkdir(mode=PRIVATE_FOLDER, exist_ok=True)
         return path
 
-    def secret(self, name: str, make: Callable[[], str]) -> Secret:
-        """The stored secret `name`; made by `make` and stored when there is none.
+    @overload
+    def secret(self, name: str, make: Callable[[], str]) -> Secret: ...
+
+    @overload
+    def secret(self, name: str, make: Callable[[], str] | None) -> Secret | None: ...
+
+    def secret(self, name: str, make: Callable[[], str] | None) -> Secret | None:
+        """The stored secret `name`, or a new one that `make` makes and that is stored from now on.
 
         Raises:
             HomeUnusable: The file is there but empty: a key that was lost must not be replaced in silence.
         """
         path = self.folder("secrets") / name
         if not path.exists():
+            if make is None:
+                return None
             write_private(path, make() + "\n")
         value = path.read_text(encoding="utf-8").strip()
         if not value:

@@ -10,9 +10,9 @@ import asyncio
 import importlib.util
 import os
 import re
+import select
 import shutil
 import signal
-import socket
 import subprocess
 from collections.abc import Sequence
 from pathlib import Path
@@ -20,6 +20,7 @@ from urllib.parse import quote
 
 import asyncpg
 
+from cli.ports import bound_port, free_port
 from cli.process import die_with_parent, secret_pipes
 from tradekit.service.secret import Secret
 
@@ -92,6 +93,10 @@ class EmbeddedPostgres:
             *settings,
         )
 
+    def environment(self) -> dict[str, str]:
+        """Its whole environment: neither the caller's secrets nor the caller's PG… settings are passed on."""
+        return {"PATH": os.environ.get("PATH", os.defpath), "LC_ALL": "C.UTF-8"}
+
     async def why_not_ready(self) -> str | None:
         """What is missing until the server takes connections; None when it does."""
         try:
@@ -150,6 +155,7 @@ class EmbeddedPostgres:
     def _spawn(self) -> subprocess.Popen[bytes]:
         return subprocess.Popen(  # noqa: S603  # our own command
             self.argv(),
+            env=self.environment(),
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
@@ -185,7 +191,9 @@ class EmbeddedPostgres:
                 os.fchown(descriptor, *_owner(self._wrapper))
             command = [*self._wrapper, str(_binary("initdb")), "-D", str(partial), "-U", SUPERUSER]
             command += [f"--pwfile={files['PW_FILE']}", *options]
-            done = subprocess.run(command, pass_fds=descriptors, capture_output=True, text=True)  # noqa: S603
+            done = subprocess.run(  # noqa: S603
+                command, env=self.environment(), pass_fds=descriptors, capture_output=True, text=True
+            )
         if done.returncode != 0:
             raise PostgresUnusable(f"initdb failed: {done.stderr.strip() or done.stdout.strip()}")
         partial.rename(self._data)
@@ -270,8 +278,6 @@ def _wait_for_predecessor(data: Path) -> None:
 
 
 def _wait_for_end(descriptor: int, process_id: int, data: Path) -> None:
-    import select  # not on every system
-
     if not select.select([descriptor], [], [], PREDECESSOR_WAIT_S)[0]:
         raise PostgresUnusable(
             f"a PostgreSQL server (process {process_id}) is running on {data}; stop it first"
@@ -281,17 +287,7 @@ def _wait_for_end(descriptor: int, process_id: int, data: Path) -> None:
 def _choose_port(note: Path) -> int:
     """The port noted at the last start, or a free one if that is taken; noted for the next start."""
     noted = int(note.read_text(encoding="ascii")) if note.exists() else 0
-    for wanted in (noted, 0):
-        with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
-            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            try:
-                probe.bind((HOST, wanted))
-            except OSError:
-                continue
-            port = int(probe.getsockname()[1])
-            break
-    else:
-        raise PostgresUnusable(f"there is no free port on {HOST}")
+    port = bound_port(HOST, noted) or free_port(HOST)
     if port != noted:
         note.write_text(f"{port}\n", encoding="ascii")
     return port

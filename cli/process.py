@@ -5,11 +5,13 @@ import os
 import resource
 import signal
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 
 _PR_SET_PDEATHSIG = 1
 _PR_SET_DUMPABLE = 4
+# What any pipe holds without a reader.
+PIPE_HOLDS_BYTES = 4_096
 
 # Loaded here and not in the child: between fork and exec only the call itself may happen.
 _libc = ctypes.CDLL(None, use_errno=True)
@@ -40,7 +42,7 @@ def secret_pipes(secrets: Mapping[str, str]) -> Iterator[tuple[dict[str, str], t
     A pipe can be read once: make new ones for every start.
 
     Args:
-        secrets: Setting name to value, each value under 4,096 bytes (what any pipe holds without a reader).
+        secrets: Setting name to value, each value at most `PIPE_HOLDS_BYTES` long.
     """
     readers: dict[str, int] = {}
     try:
@@ -64,3 +66,19 @@ def hide_own_memory() -> None:
     if sys.platform == "linux":
         # Children start dumpable again at their exec: each service hides itself.
         _libc.prctl(_PR_SET_DUMPABLE, 0, 0, 0, 0)
+
+
+def move_out_of_environment(names: Iterable[str]) -> None:
+    """Starts this program again with the values of `names` in pipes, unless none of them is set.
+
+    Whoever may read `/proc/PID/environ` sees what a program was started with, whatever it removes later.
+    """
+    given = {name: value for name in names if (value := os.environ.get(name))}
+    movable = {name: value for name, value in given.items() if len(value.encode()) <= PIPE_HOLDS_BYTES}
+    if not movable:
+        return
+    with secret_pipes(movable) as (files, descriptors):
+        for descriptor in descriptors:
+            os.set_inheritable(descriptor, True)
+        rest = {name: value for name, value in os.environ.items() if name not in movable}
+        os.execve(sys.executable, sys.orig_argv, rest | files)  # noqa: S606  # this very program

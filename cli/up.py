@@ -1,0 +1,259 @@
+"""`tradingbot up`: the whole system on one machine, in the foreground."""
+
+import asyncio
+import os
+import signal
+import sys
+import time
+from collections.abc import Mapping
+from pathlib import Path
+
+import aiohttp
+
+from cli import postgres
+from cli.certificates import CertificateAuthority
+from cli.demo import Demo, DemoFailed, ensure_demo
+from cli.home import Home, open_home
+from cli.ports import is_free
+from cli.postgres import EmbeddedPostgres, PostgresUnusable
+from cli.process import hide_own_memory, move_out_of_environment
+from cli.readiness import why_not_ok
+from cli.settings import (
+    PAPER,
+    SECRET_NAMES,
+    SystemSettings,
+    all_secrets,
+    new_token,
+    read_settings,
+    role_url,
+    service_settings,
+)
+from cli.supervisor import Child, ChildFailed, Probe, Supervisor
+from cli.terminal import Terminal
+from tradekit.service.clock import UtcClock
+from tradekit.service.config import ConfigurationError
+from tradekit.service.migrations import SERVICES as SCHEMAS
+from tradekit.service.migrations import prepare, role_of, upgrade
+from tradekit.service.secret import Secret
+
+STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+# A server that was killed a moment ago may still hold its port.
+PORT_WAIT_S = 2.0
+POSTGRES_GRACE_S = 60.0
+# The gateway answers to its public name and to this one, whatever address it listens on.
+AS_LOCAL_HOST = {"Host": "localhost"}
+
+
+def up(root: Path, *, web: bool) -> int:
+    """Runs everything until Ctrl-C or SIGTERM.
+
+    Returns:
+        0 after an orderly end, 1 when something does not start.
+
+    Raises:
+        ConfigurationError: Names everything that is wrong with the settings; nothing was started.
+        HomeUnusable: The state folder cannot be used, or another `up` uses it.
+    """
+    hide_own_memory()
+    move_out_of_environment(SECRET_NAMES)
+    settings = read_settings(os.environ, web=web)
+    with open_home(root) as home:
+        secrets = all_secrets(settings, home)
+        _check_ports(settings)
+        return asyncio.run(_run(home, settings, secrets, Terminal(sys.stdout)))
+
+
+def _check_ports(settings: SystemSettings) -> None:
+    wanted = {f"{name.upper()}_ADDRESS": address for name, address in settings.addresses.items()}
+    wanted |= {f"{name.upper()}_ADMIN_ADDRESS": address for name, address in settings.admin_addresses.items()}
+    if not settings.runs_paper:
+        del wanted[f"{PAPER.upper()}_ADDRESS"]
+    deadline = time.monotonic() + PORT_WAIT_S
+    while taken := {name: address for name, address in wanted.items() if not is_free(address)}:
+        if time.monotonic() > deadline:
+            raise ConfigurationError(
+                [f"{address} is in use: stop what uses it, or set {name}" for name, address in taken.items()]
+            )
+        time.sleep(0.05)
+
+
+async def _run(
+    home: Home, settings: SystemSettings, secrets: Mapping[str, Secret], terminal: Terminal
+) -> int:
+    supervisor = Supervisor(logs=home.folder("logs"), terminal=terminal)
+    stop_asked = _on_stop_signals(supervisor)
+    async with aiohttp.ClientSession(headers=AS_LOCAL_HOST) as session:
+        system = _System(home, settings, secrets, supervisor, terminal, session)
+        starting = asyncio.create_task(system.start())
+        waiting = asyncio.create_task(stop_asked.wait())
+        try:
+            await asyncio.wait({starting, waiting}, return_when=asyncio.FIRST_COMPLETED)
+            if starting.done():
+                starting.result()
+            await waiting
+            return 0
+        except (ChildFailed, PostgresUnusable) as error:
+            terminal.line(f"\n{error}\n")
+            return 1
+        finally:
+            waiting.cancel()
+            starting.cancel()
+            terminal.line("stopping")
+            await asyncio.gather(starting, return_exceptions=True)
+            await supervisor.stop()
+            terminal.line("stopped")
+
+
+def _on_stop_signals(supervisor: Supervisor) -> asyncio.Event:
+    """An event for the first stop signal; the second one ends the patience with those that do not end."""
+    asked = asyncio.Event()
+
+    def handle() -> None:
+        if asked.is_set():
+            supervisor.hurry()
+        asked.set()
+
+    for number in STOP_SIGNALS:
+        asyncio.get_running_loop().add_signal_handler(number, handle)
+    return asked
+
+
+class _System:
+    """Everything that runs, in the order in which it starts."""
+
+    def __init__(
+        self,
+        home: Home,
+        settings: SystemSettings,
+        secrets: Mapping[str, Secret],
+        supervisor: Supervisor,
+        terminal: Terminal,
+        session: aiohttp.ClientSession,
+    ) -> None:
+        self._home = home
+        self._settings = settings
+        self._secrets = secrets
+        self._supervisor = supervisor
+        self._terminal = terminal
+        self._session = session
+        self._authority = CertificateAuthority(home.folder("tls"), UtcClock())
+
+    async def start(self) -> None:
+        """Starts everything and says `ready`."""
+        admin_url = self._settings.database_url or await self._embedded_database()
+        passwords = {
+            name: self._home.secret(f"{name.upper()}_DATABASE_PASSWORD", new_token) for name in SCHEMAS
+        }
+        await asyncio.gather(self._paper(), self._migrate(admin_url, passwords))
+        urls = {
+            name: role_url(admin_url, role=role_of(name), password=password)
+            for name, password in passwords.items()
+        }
+        # Nobody waits for the vault or the strategies to answer but those who come after.
+        await asyncio.gather(*(self._service(name, urls[name]) for name in ("vault", "strategy")))
+        await self._service("execution", urls["execution"])
+        await self._service("gateway", urls["gateway"])
+        self._say_ready(await self._demo())
+
+    async def _embedded_database(self) -> Secret:
+        self._terminal.line("starting PostgreSQL")
+        password = self._home.secret("POSTGRES_PASSWORD", new_token)
+        server = EmbeddedPostgres(self._home.root / "postgres", password=password)
+        await server.prepare()
+        await self._supervisor.start(
+            Child(
+                name="postgres",
+                argv=server.argv(),
+                variables=server.environment(),
+                probe=server.why_not_ready,
+                stop_signal=signal.SIGINT,
+                death_signal=signal.SIGINT,
+                grace_s=POSTGRES_GRACE_S,
+                attention=postgres.attention,
+            )
+        )
+        await server.create_database()
+        return server.url()
+
+    async def _migrate(self, admin_url: Secret, passwords: Mapping[str, Secret]) -> None:
+        self._terminal.line("migrating the database")
+        await prepare(admin_url, passwords)
+        await upgrade(admin_url)
+
+    async def _paper(self) -> None:
+        if not self._settings.runs_paper:
+            return
+        self._terminal.line("starting the paper exchange")
+        host, _, port = self._settings.addresses[PAPER].rpartition(":")
+        state = self._home.folder("paper-exchange")
+        argv = _python("paper_exchange", "--host", host.strip("[]"), "--port", port, "--state", str(state))
+        await self._supervisor.start(
+            Child(
+                name="paper-exchange",
+                argv=argv,
+                variables=self._settings.machine,
+                probe=self._answers(f"{self._settings.paper_url}/fapi/v1/ping"),
+            )
+        )
+
+    async def _service(self, name: str, database_url: Secret) -> None:
+        self._terminal.line(f"starting {name}")
+        own = service_settings(
+            name,
+            self._settings,
+            database_url=database_url,
+            tls=self._authority.files(name),
+            secrets=self._secrets,
+        )
+        package = name if name == "gateway" else f"{name}_service"
+        url = (
+            f"http://{self._settings.local_address('gateway')}/ready"
+            if name == "gateway"
+            else f"http://{self._settings.admin_addresses[name]}/healthz"
+        )
+        await self._supervisor.start(
+            Child(
+                name=name,
+                argv=_python(package),
+                variables=own.variables,
+                secrets=own.secrets,
+                probe=self._answers(url),
+            )
+        )
+
+    def _answers(self, url: str) -> Probe:
+        return lambda: why_not_ok(self._session, url)
+
+    async def _demo(self) -> Demo | None:
+        if not self._settings.is_local or not self._settings.runs_paper:
+            return None
+        from gateway.users import DEMO_EMAIL
+
+        api = f"http://{self._settings.local_address('gateway')}/api/v1"
+        try:
+            return await ensure_demo(self._session, api, email=DEMO_EMAIL, home=self._home)
+        except DemoFailed as error:
+            self._terminal.line(f"the demo user could not be made: {error}")
+            return None
+
+    def _say_ready(self, demo: Demo | None) -> None:
+        lines = [
+            "",
+            f"ready  {self._settings.public_url}  (API documentation: {self._settings.public_url}/docs)",
+            f"       paper exchange {self._settings.paper_url}",
+            f"       state folder {self._home.root}",
+        ]
+        if demo is not None:
+            lines += [
+                f"       demo login {demo.email}  password {demo.password.reveal()}",
+                "",
+                "A TradingView alert for the demo account:",
+                "",
+                demo.curl(self._settings.public_url),
+            ]
+        self._terminal.line("\n".join([*lines, "", "Ctrl-C stops everything."]))
+
+
+def _python(package: str, *arguments: str) -> tuple[str, ...]:
+    # -P: a folder of the same name in the working directory is not what is meant.
+    return (sys.executable, "-P", "-m", package, *arguments)
