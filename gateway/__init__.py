@@ -1,1 +1,1 @@
-"""The only HTTP door: users, webhooks, REST."""
+"""The only HTTP of the system: users, accounts, the webhook, and what came of it."""

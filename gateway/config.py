@@ -1,0 +1,150 @@
+"""The gateway's settings."""
+
+from dataclasses import dataclass
+from ipaddress import IPv4Network, IPv6Network, ip_network
+from urllib.parse import urlsplit
+
+from tradekit.service.channel import TlsFiles
+from tradekit.service.config import Environment
+from tradekit.service.secret import Secret
+
+Network = IPv4Network | IPv6Network
+
+# https://www.tradingview.com/support/solutions/43000529348: where its webhooks come from.
+TRADINGVIEW_ADDRESSES = ("52.89.214.238", "34.212.75.30", "54.218.53.128", "52.32.178.7")
+MIN_SECRET_KEY_BYTES = 32
+MIN_WEBHOOK_SECRET_CHARACTERS = 16
+# Published in tutorials and sketches: whoever reads those could sign tokens or send alerts.
+_EXAMPLE_MARKS = ("changeme", "change-me", "change_me", "your-secret", "your_secret", "example", "insecure")
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What the gateway is told at its start.
+
+    Attributes:
+        secret_key: Signs access tokens.
+        webhook_secret: The operator-wide webhook secret; None: there is none.
+        public_url: How users and TradingView reach the gateway; no slash at its end.
+        trusted_proxies: Peers whose X-Forwarded-For is believed.
+        webhook_allowlist: Where alerts may come from; empty: from everywhere.
+        cors_origins: Web pages that may call the API; empty: none.
+        production: Whether the demo login is refused.
+    """
+
+    database_url: Secret
+    listen_address: str
+    admin_address: str
+    tls: TlsFiles
+    log_level: str
+    production: bool
+    vault_address: str
+    execution_address: str
+    strategy_address: str
+    secret_key: Secret
+    webhook_secret: Secret | None
+    trusted_proxies: tuple[Network, ...]
+    webhook_allowlist: tuple[Network, ...]
+    cors_origins: tuple[str, ...]
+    public_url: str
+    paper_base_url: str
+
+
+def read_settings(env: Environment) -> Settings:
+    """Reads the settings.
+
+    Raises:
+        ConfigurationError: Some are missing or wrong; it names all of them.
+    """
+    production = env.parsed("DEPLOYMENT", {"local": False, "production": True}.__getitem__, True, _DEPLOYMENT)
+    settings = Settings(
+        database_url=env.secret("DATABASE_URL"),
+        listen_address=env.text("LISTEN_ADDRESS", "127.0.0.1:8001"),
+        admin_address=env.text("ADMIN_ADDRESS", "127.0.0.1:50060"),
+        tls=TlsFiles.from_environment(env),
+        log_level=env.text("LOG_LEVEL", "INFO"),
+        production=production,
+        vault_address=env.text("VAULT_ADDRESS", "127.0.0.1:50051"),
+        execution_address=env.text("EXECUTION_ADDRESS", "127.0.0.1:50052"),
+        strategy_address=env.text("STRATEGY_ADDRESS", "127.0.0.1:50053"),
+        secret_key=env.secret("SECRET_KEY"),
+        webhook_secret=env.optional_secret("WEBHOOK_SECRET"),
+        trusted_proxies=env.parsed("TRUSTED_PROXIES", parse_networks, (), _NETWORKS),
+        webhook_allowlist=env.parsed(
+            "WEBHOOK_IP_ALLOWLIST", parse_networks, (), f"{_NETWORKS}, or tradingview"
+        ),
+        cors_origins=env.parsed("CORS_ORIGINS", parse_origins, (), "origins such as https://app.example.com"),
+        public_url=env.parsed("PUBLIC_URL", parse_base_url, "http://127.0.0.1:8001", _URL),
+        paper_base_url=env.parsed("PAPER_BASE_URL", parse_base_url, "http://127.0.0.1:9001", _URL),
+    )
+    _check_secrets(env, settings)
+    env.check()
+    return settings
+
+
+_DEPLOYMENT = "local or production"
+_NETWORKS = "addresses or networks, separated by commas"
+_URL = "a URL such as https://bot.example.com"
+
+
+def _check_secrets(env: Environment, settings: Settings) -> None:
+    key = settings.secret_key.reveal()
+    if key and len(key.encode()) < MIN_SECRET_KEY_BYTES:
+        env.problems.append(f"SECRET_KEY must be at least {MIN_SECRET_KEY_BYTES} bytes long")
+    if settings.production:
+        for name, secret in (
+            ("SECRET_KEY", settings.secret_key),
+            ("WEBHOOK_SECRET", settings.webhook_secret),
+        ):
+            if secret and _is_well_known(secret.reveal()):
+                env.problems.append(f"{name} is a published example value: set one of your own")
+        operator = settings.webhook_secret
+        if operator and len(operator.reveal()) < MIN_WEBHOOK_SECRET_CHARACTERS:
+            env.problems.append(
+                f"WEBHOOK_SECRET must have at least {MIN_WEBHOOK_SECRET_CHARACTERS} characters"
+            )
+
+
+def _is_well_known(value: str) -> bool:
+    text = value.lower()
+    return len(set(text)) < 8 or any(mark in text for mark in _EXAMPLE_MARKS)
+
+
+def parse_networks(text: str) -> tuple[Network, ...]:
+    """Reads "10.0.0.0/8, ::1"; the word "tradingview" stands for TradingView's addresses.
+
+    Raises:
+        ValueError: An entry is none of these.
+    """
+    networks: list[Network] = []
+    for entry in _entries(text):
+        addresses = TRADINGVIEW_ADDRESSES if entry.lower() == "tradingview" else (entry,)
+        networks.extend(ip_network(address) for address in addresses)
+    return tuple(networks)
+
+
+def parse_origins(text: str) -> tuple[str, ...]:
+    """Reads "https://a.example, https://b.example".
+
+    Raises:
+        ValueError: An entry is no origin; `*` is none.
+    """
+    return tuple(parse_base_url(entry) for entry in _entries(text))
+
+
+def parse_base_url(text: str) -> str:
+    """An absolute http(s) URL, without the slash at its end.
+
+    Raises:
+        ValueError: It is none, or it has a query or a login.
+    """
+    parts = urlsplit(text)
+    if parts.scheme not in ("http", "https") or not parts.hostname:
+        raise ValueError("no absolute URL")
+    if parts.query or parts.fragment or parts.username or parts.password:
+        raise ValueError("more than a base URL")
+    return text.rstrip("/")
+
+
+def _entries(text: str) -> list[str]:
+    return [entry.strip() for entry in text.split(",") if entry.strip()]
