@@ -1,11 +1,7 @@
 """Values that everybody knows: the examples of tutorials, sketches and of our own `.env.example`."""
 
-import base64
-import binascii
 import itertools
 import re
-
-ENCRYPTION_KEY_BYTES = 32
 
 # Published as examples and copied into real systems ever since.
 _KNOWN = frozenset(
@@ -44,21 +40,6 @@ def is_example(value: str) -> bool:
         or _is_regular(lowered.encode())
         or (bool(words) and all(word in _PLACEHOLDER_WORDS for word in words))
     )
-
-
-def encryption_key_problem(value: str) -> str | None:
-    """What is wrong with a value of ENCRYPTION_KEY, or None: 32 random bytes in urlsafe base64 are wanted."""
-    if is_example(value):
-        return "is a well-known example value"
-    try:
-        key = base64.b64decode(value, altchars=b"-_", validate=True)
-    except (binascii.Error, ValueError):
-        return "is not urlsafe base64"
-    if len(key) != ENCRYPTION_KEY_BYTES:
-        return f"holds {len(key)} bytes, {ENCRYPTION_KEY_BYTES} are wanted"
-    if _is_regular(key) or (key.isascii() and is_example(key.decode("ascii"))):
-        return "is a well-known example value"
-    return None
 
 
 def _is_regular(value: bytes) -> bool:

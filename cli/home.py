@@ -17,6 +17,10 @@ class HomeUnusable(Exception):
     """The state folder cannot be used; the message says why and what to do."""
 
 
+class HomeInUse(HomeUnusable):
+    """A running system holds the state folder."""
+
+
 class Home:
     """A state folder that exists with mode 0700. Get one with `open_home`.
 
@@ -87,7 +91,7 @@ def open_home(root: Path) -> Iterator[Home]:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
             holder = lock.read().strip() or "unknown"
-            raise HomeUnusable(
+            raise HomeInUse(
                 f"{root} is in use by a running `tradingbot up` (process {holder}): "
                 "stop that one or choose another --home"
             ) from error

@@ -10,7 +10,7 @@ from tradekit.service.config import ConfigurationError
 DEFAULT_HOME = Path(".tradingbot")
 FAILURE, WRONG_INPUT = 1, 2
 
-# What a command needs is imported by the command: `tradingbot --help` does not wait for databases and servers.
+# A command imports what it needs itself: `tradingbot --help` does not wait for databases and servers.
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -30,6 +30,7 @@ HOST = "127.0.0.1"
 MAJOR_VERSION = "18"
 # "nobody" on every Linux; it must have a name in /etc/passwd.
 UNPRIVILEGED = 65_534
+PORT_NOTE = "tradingbot.port"
 POLL_S = 0.02
 PREDECESSOR_WAIT_S = 60.0
 
@@ -80,6 +81,10 @@ class EmbeddedPostgres:
         """
         await asyncio.to_thread(self._prepare)
 
+    def attach(self) -> None:
+        """Instead of `prepare`: uses the server that another process runs on this data folder."""
+        self._port = int((self._data / PORT_NOTE).read_text(encoding="ascii"))
+
     def argv(self) -> tuple[str, ...]:
         """The command that runs the server in the foreground. It stops in order on SIGINT, not on SIGTERM."""
         settings = [part for name, value in self._settings.items() for part in ("-c", f"{name}={value}")]
@@ -125,7 +130,8 @@ class EmbeddedPostgres:
         self, role: str = SUPERUSER, *, password: Secret | None = None, database: str = DATABASE
     ) -> Secret:
         """`postgresql://role:password@127.0.0.1:port/database`; of the superuser when no role is named."""
-        word = quote((password or self._password).reveal(), safe="")
+        own = self._password if password is None else password
+        word = quote(own.reveal(), safe="")
         return Secret(
             f"postgresql://{quote(role, safe='')}:{word}@{HOST}:{self._port}/{quote(database, safe='')}"
         )
@@ -175,7 +181,7 @@ class EmbeddedPostgres:
             )
         self._change_owner(self._data)
         _wait_for_predecessor(self._data)
-        self._port = _choose_port(self._data / "tradingbot.port")
+        self._port = _choose_port(self._data / PORT_NOTE)
 
     def _initialize(self) -> None:
         """Makes the data folder beside its place and moves it there when it is whole."""

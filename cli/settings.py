@@ -12,19 +12,19 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from urllib.parse import quote, urlsplit, urlunsplit
 
-from cli.example_values import encryption_key_problem, is_example
+from cli.example_values import is_example
 from cli.home import Home, HomeUnusable
 from cli.ports import free_port
 from cli.process import PIPE_HOLDS_BYTES
+from gateway.config import MIN_SECRET_KEY_BYTES, MIN_WEBHOOK_SECRET_CHARACTERS
 from tradekit.service.admin import host_and_port
 from tradekit.service.channel import TlsFiles
 from tradekit.service.config import ConfigurationError, Environment
 from tradekit.service.secret import Secret
+from vault_service.keyring import KeyUnusable, read_key
 
 PAPER = "paper"
 SERVICES = ("vault", "execution", "strategy", "gateway")
-SHORTEST_SIGNING_KEY = 32
-SHORTEST_WEBHOOK_SECRET = 16
 
 _ADDRESSES = {
     "gateway": "127.0.0.1:8001",
@@ -51,7 +51,7 @@ _PASSED_ON = {
         "OKX_WS_URL",
     ),
     "strategy": (),
-    "gateway": ("TRUSTED_PROXIES", "WEBHOOK_IP_ALLOWLIST"),
+    "gateway": ("TRUSTED_PROXIES", "WEBHOOK_IP_ALLOWLIST", "CORS_ORIGINS"),
 }
 # Which other services a service calls.
 _CALLS = {"vault": (), "execution": ("vault",), "strategy": (), "gateway": ("vault", "execution", "strategy")}
@@ -93,6 +93,17 @@ def _at_least(length: int) -> Callable[[str], str | None]:
     return problem
 
 
+def encryption_key_problem(value: str) -> str | None:
+    """What is wrong with a value of ENCRYPTION_KEY, in the vault's words; None when it can be used."""
+    if is_example(value):
+        return "is a well-known example value"
+    try:
+        read_key(Secret(value))
+    except KeyUnusable as error:
+        return str(error)
+    return None
+
+
 def _retired_keys_problem(value: str) -> str | None:
     problems = (encryption_key_problem(key.strip()) for key in value.split(","))
     return next((f"holds a key that {problem}" for problem in problems if problem), None)
@@ -101,9 +112,9 @@ def _retired_keys_problem(value: str) -> str | None:
 _SECRETS = {
     "ENCRYPTION_KEY": _SecretRule(problem=encryption_key_problem, make=new_encryption_key),
     "ENCRYPTION_KEYS_RETIRED": _SecretRule(problem=_retired_keys_problem, make=None),
-    "SECRET_KEY": _SecretRule(problem=_at_least(SHORTEST_SIGNING_KEY), make=new_token),
-    "NEXTAUTH_SECRET": _SecretRule(problem=_at_least(SHORTEST_SIGNING_KEY), make=new_token),
-    "WEBHOOK_SECRET": _SecretRule(problem=_at_least(SHORTEST_WEBHOOK_SECRET), make=None),
+    "SECRET_KEY": _SecretRule(problem=_at_least(MIN_SECRET_KEY_BYTES), make=new_token),
+    "NEXTAUTH_SECRET": _SecretRule(problem=_at_least(MIN_SECRET_KEY_BYTES), make=new_token),
+    "WEBHOOK_SECRET": _SecretRule(problem=_at_least(MIN_WEBHOOK_SECRET_CHARACTERS), make=None),
 }
 SECRET_NAMES = (*_SECRETS, "DATABASE_URL")
 
