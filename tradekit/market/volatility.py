@@ -1,5 +1,6 @@
 """How far a market moves: the average true range that stops and targets are measured in."""
 
+import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -38,7 +39,7 @@ def average_true_range(candles: Sequence[Candle], period: int) -> Decimal:
     if len(candles) < period:
         raise CandlesTooShort(f"an ATR over {period} bars needs {period} candles, there are {len(candles)}")
     ranges = [candles[0].high - candles[0].low]
-    for before, candle in zip(candles, candles[1:], strict=False):
+    for before, candle in itertools.pairwise(candles):
         ranges.append(max(candle.high, before.close) - min(candle.low, before.close))
     value = _CONTEXT.divide(sum(ranges[:period], Decimal(0)), Decimal(period))
     for true_range in ranges[period:]:

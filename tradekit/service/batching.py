@@ -18,8 +18,8 @@ class Batcher(Generic[Item, Result]):
     At low load a batch holds one item and waits for nothing; under load it grows by itself.
 
     Args:
-        work: Does a batch; returns one result (or exception to raise) per item, in order. An exception that it
-            raises itself goes to every item of the batch.
+        work: Does a batch; returns one result (or exception to raise) per item, in order. An exception that
+            it raises itself goes to every item of the batch.
         largest: Most items of a batch.
         at_once: Most batches under way.
         waiting: Most items that wait.
@@ -67,18 +67,18 @@ class Batcher(Generic[Item, Result]):
         self._start()
 
     async def _run(self, batch: list[tuple[Item, asyncio.Future[Result]]]) -> None:
-        results: Sequence[Result | BaseException]
         try:
-            results = await self._work([item for item, _ in batch])
-        except BaseException as error:
+            results: Sequence[Result | BaseException] = await self._work([item for item, _ in batch])
+        except asyncio.CancelledError:
+            for _, future in batch:
+                future.cancel()
+            raise
+        except Exception as error:
             results = [error] * len(batch)
-            if not isinstance(error, Exception):
-                raise
-        finally:
-            for (_, future), result in zip(batch, results, strict=True):
-                if future.done():
-                    continue
-                if isinstance(result, BaseException):
-                    future.set_exception(result)
-                else:
-                    future.set_result(result)
+        for (_, future), result in zip(batch, results, strict=True):
+            if future.done():
+                continue  # whoever waited for it is gone
+            if isinstance(result, BaseException):
+                future.set_exception(result)
+            else:
+                future.set_result(result)

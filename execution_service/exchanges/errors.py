@@ -1,0 +1,141 @@
+"""What can come of a request to an exchange, named after the decision that it forces.
+
+ExchangeError
+├── Refused                 certainly not done; `reason` says why; do not repeat as it is
+│   ├── BalanceInsufficient     the free margin does not cover it
+│   ├── WouldTrigger            a stop or target is already beyond its price: act at once
+│   ├── NothingToReduce         reduce-only, and there is nothing to reduce: read the position
+│   ├── OrderUnknown            no such order; soon after an unclear send this proves nothing
+│   ├── OrderExists             the client order id is taken: our earlier attempt arrived, query it
+│   ├── ProtectionExists        another whole-position stop or target of that direction is open
+│   ├── RulesChanged            price or quantity off the step: the instrument's rules are old
+│   ├── AlreadySo               the setting is already as asked: success
+│   └── KeyRejected             the key is wrong, revoked or not allowed to: a person must act
+├── NotSent                 certainly not done, and may be repeated after `retry_after`
+│   ├── ClockSkew               our clock is off: ask the exchange's and repeat once
+│   ├── RateLimited             too many requests
+│   └── Unreachable             no connection, or the exchange said that it did nothing
+└── OutcomeUnknown          may or may not have been done: ask by client order id, never resend
+"""
+
+from datetime import timedelta
+
+
+class ExchangeError(Exception):
+    """A request to an exchange did not succeed.
+
+    Args:
+        message: A sentence for the user; no secret.
+        reason: Stable, UPPER_SNAKE.
+        exchange_code: The exchange's own code, for the journal.
+    """
+
+    reason = "EXCHANGE_ERROR"
+
+    def __init__(self, message: str, *, reason: str | None = None, exchange_code: str = "") -> None:
+        super().__init__(message)
+        self.message = message
+        self.exchange_code = exchange_code
+        if reason is not None:
+            self.reason = reason
+
+
+class Refused(ExchangeError):
+    """Certainly not done."""
+
+    reason = "ORDER_REFUSED"
+
+
+class BalanceInsufficient(Refused):
+    """The free margin does not cover the order."""
+
+    reason = "INSUFFICIENT_BALANCE"
+
+
+class WouldTrigger(Refused):
+    """A stop or target is already beyond its trigger price."""
+
+    reason = "WOULD_TRIGGER_IMMEDIATELY"
+
+
+class NothingToReduce(Refused):
+    """A reduce-only order found nothing to reduce."""
+
+    reason = "REDUCE_ONLY_REFUSED"
+
+
+class OrderUnknown(Refused):
+    """The exchange knows no such order."""
+
+    reason = "ORDER_NOT_FOUND"
+
+
+class OrderExists(Refused):
+    """The client order id is in use."""
+
+    reason = "DUPLICATE_CLIENT_ORDER_ID"
+
+
+class ProtectionExists(Refused):
+    """A whole-position stop or target of that direction is open already."""
+
+    reason = "PROTECTION_EXISTS"
+
+
+class RulesChanged(Refused):
+    """Price, quantity or notional do not fit the instrument's rules."""
+
+    reason = "FILTER_REFUSED"
+
+
+class AlreadySo(Refused):
+    """The setting already has that value."""
+
+    reason = "ALREADY_SO"
+
+
+class KeyRejected(Refused):
+    """The API key is wrong, revoked, or lacks a permission."""
+
+    reason = "KEY_REJECTED"
+
+
+class NotSent(ExchangeError):
+    """Certainly not done; may be repeated."""
+
+    reason = "EXCHANGE_UNAVAILABLE"
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        reason: str | None = None,
+        exchange_code: str = "",
+        retry_after: timedelta = timedelta(0),
+    ) -> None:
+        super().__init__(message, reason=reason, exchange_code=exchange_code)
+        self.retry_after = retry_after
+
+
+class ClockSkew(NotSent):
+    """The request's timestamp was outside of what the exchange takes."""
+
+    reason = "CLOCK_SKEW"
+
+
+class RateLimited(NotSent):
+    """Too many requests."""
+
+    reason = "EXCHANGE_RATE_LIMITED"
+
+
+class Unreachable(NotSent):
+    """The exchange was not reached, or said that it did nothing."""
+
+    reason = "EXCHANGE_UNAVAILABLE"
+
+
+class OutcomeUnknown(ExchangeError):
+    """The answer is missing: it may have been done."""
+
+    reason = "OUTCOME_UNKNOWN"

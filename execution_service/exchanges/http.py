@@ -1,0 +1,142 @@
+"""One request to an exchange: send what the vault signed, in time, and read what came back.
+
+It never repeats a request. What the answer means is the adapter's to say.
+"""
+
+import json
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from typing import Any
+from urllib.parse import urlencode
+
+import aiohttp
+from yarl import URL
+
+from execution_service.exchanges.errors import OutcomeUnknown, RateLimited, Unreachable
+from tradekit.service.clock import Clock
+from tradingbot.vault.v1 import vault_pb2
+
+MAX_BODY_BYTES = 16 * 1024 * 1024
+CONNECT_TIMEOUT_S = 2.0
+ANSWER_TIMEOUT_S = 10.0
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What came back.
+
+    Attributes:
+        status: HTTP status.
+        body: The parsed JSON with decimals exact; None when it is none.
+        retry_after: How long the exchange wants us to wait; None when it does not say.
+    """
+
+    status: int
+    body: Any
+    retry_after: timedelta | None
+
+
+class Host:
+    """One base URL of an exchange, with its clock and its patience."""
+
+    def __init__(self, base_url: str, session: aiohttp.ClientSession, clock: Clock) -> None:
+        self._base_url = base_url.rstrip("/")
+        self._session = session
+        self._clock = clock
+        self._blocked_until = datetime.min.replace(tzinfo=UTC)
+        self.clock_offset = timedelta(0)
+
+    def now(self) -> datetime:
+        """Our clock."""
+        return self._clock.now()
+
+    def exchange_time(self) -> datetime:
+        """The exchange's clock as well as we know it."""
+        return self._clock.now() + self.clock_offset
+
+    def hold_back(self, wait: timedelta) -> None:
+        """Sends nothing for `wait`."""
+        self._blocked_until = max(self._blocked_until, self._clock.now() + wait)
+
+    async def get(self, path: str, parameters: Mapping[str, str]) -> Answer:
+        """A public question; it may be repeated, so that a lost answer is `Unreachable`."""
+        query = f"?{urlencode(parameters)}" if parameters else ""
+        try:
+            return await self._exchange("GET", path + query, "", {})
+        except OutcomeUnknown as error:
+            raise Unreachable(error.message) from error
+
+    async def send(self, method: str, signed: vault_pb2.SignedRequest) -> Answer:
+        """Sends a signed request, byte for byte.
+
+        Raises:
+            RateLimited: We are told to wait; nothing was sent.
+            Unreachable: No connection could be made; nothing was sent.
+            OutcomeUnknown: The connection broke or no answer came.
+        """
+        headers = {header.name: header.value for header in signed.headers}
+        return await self._exchange(method, signed.target, signed.body, headers)
+
+    async def _exchange(self, method: str, target: str, body: str, headers: Mapping[str, str]) -> Answer:
+        wait = self._blocked_until - self._clock.now()
+        if wait > timedelta(0):
+            raise RateLimited("The exchange asked us to wait.", retry_after=wait)
+        try:
+            async with self._session.request(
+                method,
+                URL(self._base_url + target, encoded=True),
+                data=body or None,
+                headers=headers,
+                allow_redirects=False,
+            ) as response:
+                return Answer(response.status, _parse(await _read(response)), _retry_after(response))
+        except aiohttp.ClientConnectorError as error:
+            raise Unreachable("The exchange cannot be reached.") from error
+        except (aiohttp.ClientError, TimeoutError) as error:
+            raise OutcomeUnknown("The exchange did not answer.") from error
+
+
+async def _read(response: aiohttp.ClientResponse) -> bytes:
+    chunks, length = [], 0
+    async for chunk in response.content.iter_chunked(65_536):
+        length += len(chunk)
+        if length > MAX_BODY_BYTES:
+            raise OutcomeUnknown("The exchange's answer was too large to read.")
+        chunks.append(chunk)
+    return b"".join(chunks)
+
+
+def _parse(body: bytes) -> Any:
+    try:
+        return json.loads(body, parse_float=Decimal, parse_constant=_refuse_constant)
+    except (ValueError, RecursionError):
+        return None
+
+
+def _refuse_constant(name: str) -> None:
+    raise ValueError(name)
+
+
+def _retry_after(response: aiohttp.ClientResponse) -> timedelta | None:
+    text = response.headers.get("Retry-After", "")
+    return timedelta(seconds=min(int(text), 86_400)) if text.isdecimal() else None
+
+
+@asynccontextmanager
+async def open_hosts(clock: Clock) -> AsyncIterator[Callable[[str], Host]]:
+    """Yields a function that gives the `Host` of a base URL; one connection pool, closed on exit."""
+    timeout = aiohttp.ClientTimeout(total=ANSWER_TIMEOUT_S, sock_connect=CONNECT_TIMEOUT_S)
+    connector = aiohttp.TCPConnector(limit=256, limit_per_host=128, ttl_dns_cache=300, keepalive_timeout=60)
+    headers = {"User-Agent": "tradingbot", "Accept": "application/json"}
+    async with aiohttp.ClientSession(connector=connector, timeout=timeout, headers=headers) as session:
+        hosts: dict[str, Host] = {}
+
+        def host(base_url: str) -> Host:
+            if base_url not in hosts:
+                hosts[base_url] = Host(base_url, session, clock)
+            return hosts[base_url]
+
+        yield host

@@ -1,0 +1,137 @@
+"""What an exchange tells us, in words that no exchange owns. Quantities are in the base currency."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from decimal import Decimal
+from enum import StrEnum
+
+from execution_service.signals import OrderSide
+from tradekit.market.sizing import Side
+
+
+class Environment(StrEnum):
+    """Which of an exchange's worlds an account's keys belong to."""
+
+    PAPER = "paper"
+    TESTNET = "testnet"
+    LIVE = "live"
+
+
+@dataclass(frozen=True, slots=True)
+class AccountKey:
+    """Whose account it is and where it trades; no key material."""
+
+    user_id: str
+    account_id: str
+    exchange: str
+    environment: Environment
+
+
+@dataclass(frozen=True, slots=True)
+class Balance:
+    """Money of an account in its settlement currency.
+
+    Attributes:
+        total: Wallet balance, without open profit.
+        available: What new orders may use.
+        unrealized_profit: Open profit of all positions.
+    """
+
+    currency: str
+    total: Decimal
+    available: Decimal
+    unrealized_profit: Decimal
+
+
+@dataclass(frozen=True, slots=True)
+class Position:
+    """An open position; `quantity` > 0."""
+
+    symbol: str
+    side: Side
+    quantity: Decimal
+    entry_price: Decimal
+    mark_price: Decimal
+    unrealized_profit: Decimal
+    liquidation_price: Decimal | None
+
+
+class OrderStatus(StrEnum):
+    """What became of an order."""
+
+    OPEN = "open"
+    FILLED = "filled"
+    CANCELED = "canceled"
+    REFUSED = "refused"
+
+
+class OrderKind(StrEnum):
+    """How an order waits."""
+
+    MARKET = "market"
+    LIMIT = "limit"
+    STOP_LOSS = "stop_loss"
+    TAKE_PROFIT = "take_profit"
+    TRAILING_STOP = "trailing_stop"
+    OTHER = "other"
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """An order as the exchange sees it.
+
+    Attributes:
+        quantity: None: the whole position.
+        average_price: None: nothing has filled, or the exchange did not say here.
+    """
+
+    symbol: str
+    side: OrderSide
+    kind: OrderKind
+    status: OrderStatus
+    client_order_id: str
+    exchange_order_id: str
+    quantity: Decimal | None
+    filled_quantity: Decimal
+    average_price: Decimal | None
+    limit_price: Decimal | None
+    trigger_price: Decimal | None
+    reduce_only: bool
+
+
+@dataclass(frozen=True, slots=True)
+class OrderRef:
+    """Which order is meant: ours by its client order id.
+
+    Attributes:
+        conditional: Whether it waits for a trigger price; some exchanges keep those apart.
+    """
+
+    symbol: str
+    client_order_id: str
+    conditional: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Send:
+    """How one order request goes out.
+
+    Attributes:
+        client_order_id: Ours.
+        timestamp: By the exchange's clock.
+        valid_ms: After the timestamp plus this, the exchange accepts it no more.
+        signal_id: For the vault's audit.
+    """
+
+    client_order_id: str
+    timestamp: datetime
+    valid_ms: int
+    signal_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class LastPrice:
+    """The price of the last trade."""
+
+    price: Decimal
+    time: datetime
