@@ -35,7 +35,7 @@ class Home:
     """
 
     def __init__(self, root: Path) -> None:
-        self.root = root
+        self.root = root.absolute()
 
     def folder(self, name: str) -> Path:
         """A folder inside, mode 0700; made when it is missing."""

@@ -15,7 +15,7 @@ from tradekit.service.secret import Secret
 
 @asynccontextmanager
 async def vault_database(root: Path) -> AsyncIterator[Secret]:
-    """Yields the URL of the vault's database: DATABASE_URL, or the embedded server, started if it does not run.
+    """Yields the URL of the vault's database: DATABASE_URL, or the embedded server, started unless it runs.
 
     Raises:
         HomeUnusable: There is no embedded database in `root`.
@@ -35,7 +35,7 @@ async def vault_database(root: Path) -> AsyncIterator[Secret]:
             finally:
                 await server.stop()
     except HomeInUse:
-        home = Home(root.absolute())
+        home = Home(root)
         server = _server(home)
         server.attach()
         yield _vault_url(server, home)

@@ -56,7 +56,8 @@ from tradekit.service.config import Environment
 
 move_out_of_environment(["SECRET_KEY", "ENCRYPTION_KEY"])
 visible = Path("/proc/self/environ").read_text()
-print(Environment().secret("SECRET_KEY").reveal(), "SECRET_KEY_FILE=/dev/fd/" in visible, visible.count("canary"))
+secret = Environment().secret("SECRET_KEY")
+print(secret.reveal(), "SECRET_KEY_FILE=/dev/fd/" in visible, visible.count("canary"))
 """
     assert _run(program, SECRET_KEY=CANARY).split() == [CANARY, "True", "0"]
 
