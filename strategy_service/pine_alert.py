@@ -6,15 +6,18 @@ so that the script's message and the example that a user is shown cannot differ 
 """
 
 import json
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 from strategy_service.language import Strategy
 from strategy_service.parameters import Values
 from tradekit.market.alert import MAX_LEVERAGE, Action
+from tradekit.service.wire import field_invalid
 
 ACCOUNT_PLACEHOLDER = "YOUR_ACCOUNT_ID"
 SECRET_PLACEHOLDER = "YOUR_WEBHOOK_SECRET"  # noqa: S105  a placeholder is no secret
+_ACCOUNT_ID = re.compile(r"[A-Za-z0-9_-]{0,64}", re.ASCII)
 # An example needs some bar: 2026-01-01 00:00 UTC, and the alert a quarter of an hour later.
 _EXAMPLE_BAR_MS = 1_767_225_600_000
 _EXAMPLE_NOW_MS = 1_767_226_500_000
@@ -92,6 +95,17 @@ def example_message(strategy: Strategy, values: Values, target: AlertTarget) -> 
     """The JSON that a long entry sends, with placeholders for what the user has not given."""
     fields = [*_common_fields(strategy, target, Action.LONG), *_entry_fields(strategy, values)]
     return json.dumps({field.name: field.example for field in fields}, indent=2)
+
+
+def checked_account_id(text: str) -> str:
+    """An account id that may stand in a script; empty for none.
+
+    Raises:
+        InvalidArgument: FIELD_INVALID: other characters than an id has.
+    """
+    if not _ACCOUNT_ID.fullmatch(text):
+        raise field_invalid("account_id", "must be at most 64 letters, digits, - and _")
+    return text
 
 
 def pine_text(value: str) -> str:
