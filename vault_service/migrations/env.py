@@ -1,4 +1,4 @@
-from vault_service.models import Base
 from tradekit.service.migrations import run
+from vault_service.models import Base
 
 run(Base.metadata)
