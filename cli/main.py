@@ -82,7 +82,7 @@ def _pine(argv: list[str]) -> int:
     export = parser.add_subparsers(metavar="COMMAND", required=True).add_parser(
         "export", help="a strategy as Pine source on standard output"
     )
-    commands.add_pine_arguments(export)
+    commands.add_pine_export_arguments(export)
     return commands.pine_export(parser.parse_args(argv))
 
 
@@ -108,9 +108,9 @@ def _migrate(argv: list[str]) -> int:
     )
     parser.parse_args(argv)
 
-    from cli.migrate import migrate
+    from cli.migrate import migrate_from_shell
 
-    return migrate()
+    return migrate_from_shell()
 
 
 def _parser(command: str, description: str) -> argparse.ArgumentParser:

@@ -12,8 +12,10 @@ from tradekit.service.config import Environment
 from tradekit.service.migrations import SERVICES, prepare, upgrade
 from tradekit.service.secret import Secret
 
+DATABASE_ERRORS = (asyncpg.PostgresError, asyncpg.InterfaceError, SQLAlchemyError, OSError)
 
-def migrate() -> int:
+
+def migrate_from_shell() -> int:
     """Reads DATABASE_URL and `<SERVICE>_DATABASE_PASSWORD`; returns 0, or 1 when the database refuses.
 
     Raises:
@@ -24,14 +26,20 @@ def migrate() -> int:
     passwords = {service: env.secret(f"{service.upper()}_DATABASE_PASSWORD") for service in SERVICES}
     env.check()
     try:
-        asyncio.run(_migrate(admin_url, passwords))
-    except (asyncpg.PostgresError, SQLAlchemyError, OSError) as error:
+        asyncio.run(migrate(admin_url, passwords))
+    except DATABASE_ERRORS as error:
         print(f"tradingbot migrate: {error}", file=sys.stderr)
         return 1
     print("the database is up to date")
     return 0
 
 
-async def _migrate(admin_url: Secret, passwords: Mapping[str, Secret]) -> None:
+async def migrate(admin_url: Secret, passwords: Mapping[str, Secret]) -> None:
+    """Makes roles and schemas and runs all migrations. Repeatable.
+
+    Args:
+        admin_url: Of an administrator.
+        passwords: Service name -> password of its role.
+    """
     await prepare(admin_url, passwords)
     await upgrade(admin_url)

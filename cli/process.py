@@ -2,14 +2,12 @@
 
 import ctypes
 import os
-import resource
 import signal
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 
 _PR_SET_PDEATHSIG = 1
-_PR_SET_DUMPABLE = 4
 # What any pipe holds without a reader.
 PIPE_HOLDS_BYTES = 4_096
 
@@ -58,14 +56,6 @@ def secret_pipes(secrets: Mapping[str, str]) -> Iterator[tuple[dict[str, str], t
     finally:
         for reader in readers.values():
             os.close(reader)
-
-
-def hide_own_memory() -> None:
-    """No core dumps of this process and its children; other processes of this user cannot read its memory."""
-    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-    if sys.platform == "linux":
-        # Children start dumpable again at their exec: each service hides itself.
-        _libc.prctl(_PR_SET_DUMPABLE, 0, 0, 0, 0)
 
 
 def move_out_of_environment(names: Iterable[str]) -> None:

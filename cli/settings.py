@@ -294,14 +294,18 @@ def _database_url(env: Environment) -> Secret | None:
     if url is None:
         return None
     scheme, _, rest = url.reveal().partition("://")
-    parts = urlsplit(f"postgresql://{rest}")
-    if (
-        scheme.partition("+")[0] not in ("postgresql", "postgres")
-        or not parts.hostname
-        or len(parts.path) < 2
-    ):
+    if scheme.partition("+")[0] not in ("postgresql", "postgres") or not _names_a_database(rest):
         env.problems.append("DATABASE_URL must be postgresql://user:password@host:port/database")
     return Secret(f"postgresql://{rest}")
+
+
+def _names_a_database(rest: str) -> bool:
+    """Whether "user:password@host:port/database" has a host, a database and a port that is a number."""
+    try:
+        parts = urlsplit(f"postgresql://{rest}")
+        return bool(parts.hostname and parts.path.strip("/") and (parts.port is None or parts.port))
+    except ValueError:
+        return False
 
 
 def _log_level(env: Environment) -> str:

@@ -14,9 +14,10 @@ from cli import postgres
 from cli.certificates import CertificateAuthority
 from cli.demo import Demo, DemoFailed, ensure_demo
 from cli.home import Home, open_home
+from cli.migrate import DATABASE_ERRORS, migrate
 from cli.ports import is_free
 from cli.postgres import EmbeddedPostgres, PostgresUnusable
-from cli.process import hide_own_memory, move_out_of_environment
+from cli.process import move_out_of_environment
 from cli.readiness import why_not_ok
 from cli.settings import (
     PAPER,
@@ -33,8 +34,9 @@ from cli.terminal import Terminal
 from tradekit.service.clock import UtcClock
 from tradekit.service.config import ConfigurationError
 from tradekit.service.migrations import SERVICES as SCHEMAS
-from tradekit.service.migrations import prepare, role_of, upgrade
+from tradekit.service.migrations import role_of
 from tradekit.service.secret import Secret
+from vault_service.hardening import hide_memory
 
 STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 # A server that was killed a moment ago may still hold its port.
@@ -42,6 +44,10 @@ PORT_WAIT_S = 2.0
 POSTGRES_GRACE_S = 60.0
 # The gateway answers to its public name and to this one, whatever address it listens on.
 AS_LOCAL_HOST = {"Host": "localhost"}
+
+
+class StartFailed(Exception):
+    """The system does not start; the message says why."""
 
 
 def up(root: Path, *, web: bool) -> int:
@@ -54,7 +60,7 @@ def up(root: Path, *, web: bool) -> int:
         ConfigurationError: Names everything that is wrong with the settings; nothing was started.
         HomeUnusable: The state folder cannot be used, or another `up` uses it.
     """
-    hide_own_memory()
+    hide_memory()
     move_out_of_environment(SECRET_NAMES)
     settings = read_settings(os.environ, web=web)
     with open_home(root) as home:
@@ -92,7 +98,7 @@ async def _run(
                 starting.result()
             await waiting
             return 0
-        except (ChildFailed, PostgresUnusable) as error:
+        except (StartFailed, ChildFailed, PostgresUnusable) as error:
             terminal.line(f"\n{error}\n")
             return 1
         finally:
@@ -177,8 +183,10 @@ class _System:
 
     async def _migrate(self, admin_url: Secret, passwords: Mapping[str, Secret]) -> None:
         self._terminal.line("migrating the database")
-        await prepare(admin_url, passwords)
-        await upgrade(admin_url)
+        try:
+            await migrate(admin_url, passwords)
+        except DATABASE_ERRORS as error:
+            raise StartFailed(f"the database cannot be prepared: {error}") from error
 
     async def _paper(self) -> None:
         if not self._settings.runs_paper:

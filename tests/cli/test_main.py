@@ -1,5 +1,6 @@
 """The command line, run as a person runs it."""
 
+import json
 import os
 import socket
 import subprocess
@@ -115,3 +116,21 @@ def test_migrate_tells_that_the_database_does_not_answer() -> None:
     assert done.returncode == 1
     assert done.stderr.startswith("tradingbot migrate:")
     assert "canary" not in done.stderr
+
+
+def test_backtest_and_pine_are_the_strategy_service_s_commands(tmp_path: Path) -> None:
+    candles = tmp_path / "ETHUSDT.csv"
+    rows = [f"{hour * 3_600_000},100,101,99,{100 + hour % 7},10" for hour in range(300)]
+    candles.write_text("\n".join(["time,open,high,low,close,volume", *rows]) + "\n")
+    backtest = _tradingbot("backtest", "ema_crossover", "--candles", candles, "--json")
+    pine = _tradingbot("pine", "export", "ema_crossover")
+    assert (backtest.returncode, json.loads(backtest.stdout)["bars"]) == (0, 300)
+    assert (pine.returncode, pine.stdout.startswith("//@version=6")) == (0, True)
+
+
+@pytest.mark.parametrize(
+    "arguments", [("backtest", "nonsense", "--candles", "none.csv"), ("pine", "export", "x")]
+)
+def test_wrong_input_of_the_strategy_service_is_2(arguments: tuple[str, ...]) -> None:
+    done = _tradingbot(*arguments)
+    assert (done.returncode, done.stdout) == (2, "")

@@ -123,6 +123,15 @@ def test_secret_too_long_for_a_pipe_is_refused() -> None:
     assert _problems({"SECRET_KEY": "aZ4-" * 1_025}) == ["SECRET_KEY is longer than 4096 bytes"]
 
 
+@pytest.mark.parametrize(
+    "url",
+    ["mysql://a:b@c/d", "postgresql://c", "postgresql://c/", "postgresql:///d", "postgresql://c:x/d", "c/d"],
+)
+def test_url_of_no_database_is_refused(url: str) -> None:
+    problems = _problems(_production(DATABASE_URL=url))
+    assert problems == ["DATABASE_URL must be postgresql://user:password@host:port/database"]
+
+
 def test_port_zero_takes_a_free_one() -> None:
     settings = read_settings({"GATEWAY_ADDRESS": "127.0.0.1:0"}, web=False)
     assert not settings.addresses["gateway"].endswith(":0")
