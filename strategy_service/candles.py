@@ -19,6 +19,8 @@ from numpy.typing import NDArray
 
 from strategy_service.errors import CandlesInvalid
 
+Column = NDArray[np.float64] | NDArray[np.int64]
+
 COLUMNS = ("time", "open", "high", "low", "close", "volume")
 PRICES = ("open", "high", "low", "close")
 # Two years of minutes.
@@ -90,7 +92,7 @@ def load(path: Path) -> Candles:
     return checked({name: _column(table[name], name) for name in COLUMNS})
 
 
-def checked(columns: Mapping[str, NDArray[np.float64] | NDArray[np.int64]]) -> Candles:
+def checked(columns: Mapping[str, Column]) -> Candles:
     """The candles that the columns hold.
 
     Args:
@@ -120,7 +122,7 @@ def _read_csv(path: Path) -> pa.Table:
     return pyarrow.csv.read_csv(path, convert_options=options)
 
 
-def _column(values: pa.ChunkedArray, name: str) -> NDArray[np.float64] | NDArray[np.int64]:
+def _column(values: pa.ChunkedArray, name: str) -> Column:
     kind = pa.int64() if name == "time" else pa.float64()
     if values.null_count:
         row = pc.index(pc.is_null(values), True).as_py() + 1

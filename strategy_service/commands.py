@@ -49,7 +49,7 @@ def add_backtest_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--json", action="store_true", help="print one JSON object and nothing else")
 
 
-def add_pine_export_arguments(parser: argparse.ArgumentParser) -> None:
+def add_pine_arguments(parser: argparse.ArgumentParser) -> None:
     """The arguments of `tradingbot pine export`."""
     _add_strategy(parser)
     parser.add_argument("--version", type=int, choices=VERSIONS, default=VERSIONS[0], help="of Pine Script")

@@ -10,7 +10,13 @@ BacktestsBusy                               RESOURCE_EXHAUSTED
 
 from collections.abc import Sequence
 
-from tradekit.service.errors import FailedPrecondition, InvalidArgument, NotFound, ResourceExhausted
+from tradekit.service.errors import (
+    FailedPrecondition,
+    InvalidArgument,
+    NotFound,
+    ResourceExhausted,
+    Unavailable,
+)
 
 
 class StrategyNotFound(NotFound):
@@ -94,3 +100,10 @@ class BacktestsBusy(ResourceExhausted):
     def __init__(self) -> None:
         message = "Too many backtests are running; try again in a few seconds."
         super().__init__("BACKTESTS_BUSY", message, {"retry_after": "5"})
+
+
+class BacktestInterrupted(Unavailable):
+    """The process that ran the backtest died; nothing was recorded."""
+
+    def __init__(self) -> None:
+        super().__init__("BACKTEST_INTERRUPTED", "The backtest was interrupted; start it again.")
