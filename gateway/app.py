@@ -1,0 +1,119 @@
+"""The HTTP application: routes, error handlers, and what stands in front of them."""
+
+import base64
+import hashlib
+import re
+from typing import Any
+from urllib.parse import urlsplit
+
+import sqlalchemy.exc
+from fastapi import APIRouter, FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.openapi.docs import get_swagger_ui_html
+from fastapi.responses import HTMLResponse, JSONResponse
+from starlette.exceptions import HTTPException
+from starlette.middleware.cors import CORSMiddleware
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from gateway.alerts import Alerts
+from gateway.dependencies import Resources
+from gateway.errors import MEDIA_TYPE, Problem, problem_from
+from gateway.front import LOOPBACK_NAMES, BoundedBody, Front, database_unavailable
+from gateway.openapi import describe
+from gateway.routes import accounts, auth, health, signals, strategies
+from gateway.routes.webhook import PATH as WEBHOOK_PATH
+from gateway.routes.webhook import Webhook
+from gateway.validation import problem_from_http, problem_from_validation
+from tradekit.service.errors import ServiceError
+
+OPENAPI_PATH = "/openapi.json"
+# Swagger UI comes from there; nothing else of the page may.
+DOCS_CDN = "https://cdn.jsdelivr.net"
+
+
+def create_app(resources: Resources) -> ASGIApp:
+    """The whole application."""
+    rest = _rest(resources)
+    inner: ASGIApp = BoundedBody(rest)
+    if resources.settings.cors_origins:
+        inner = CORSMiddleware(
+            inner,
+            allow_origins=resources.settings.cors_origins,
+            allow_methods=["GET", "POST", "PUT", "DELETE"],
+            allow_headers=["Authorization", "Content-Type"],
+        )
+    webhook = Webhook(resources, Alerts(resources.execution))
+
+    async def dispatch(scope: Scope, receive: Receive, send: Send) -> None:
+        app = webhook if scope["path"] == WEBHOOK_PATH else inner
+        await app(scope, receive, send)
+
+    public = urlsplit(resources.settings.public_url)
+    own_name = f"[{public.hostname}]" if ":" in (public.hostname or "") else public.hostname or ""
+    return Front(dispatch, hosts=(*LOOPBACK_NAMES, own_name), https=public.scheme == "https")
+
+
+def _rest(resources: Resources) -> FastAPI:
+    app = FastAPI(
+        title="TradingBot AI",
+        docs_url=None,
+        redoc_url=None,
+        openapi_url=OPENAPI_PATH,
+        redirect_slashes=False,
+    )
+    app.state.resources = resources
+    api = APIRouter(prefix="/api/v1")
+    for route in (auth, accounts, signals, strategies):
+        api.include_router(route.router)
+    app.include_router(api)
+    app.include_router(health.router)
+    app.add_api_route("/docs", _docs, include_in_schema=False)
+    _add_error_handlers(app)
+    describe(app, public_url=resources.settings.public_url)
+    return app
+
+
+async def _docs() -> HTMLResponse:
+    page = get_swagger_ui_html(openapi_url=OPENAPI_PATH, title="TradingBot AI", swagger_favicon_url="data:,")
+    script = re.search(rb"<script>(.*?)</script>", page.body, re.DOTALL)
+    digest = base64.b64encode(hashlib.sha256(script[1] if script else b"").digest()).decode()
+    page.headers["Content-Security-Policy"] = (
+        f"default-src 'none'; script-src {DOCS_CDN} 'sha256-{digest}'; style-src {DOCS_CDN} 'unsafe-inline'; "
+        "img-src 'self' data:; connect-src 'self'; frame-ancestors 'none'"
+    )
+    return page
+
+
+def _add_error_handlers(app: FastAPI) -> None:
+    async def on_problem(_request: Request, error: Exception) -> JSONResponse:
+        return _response(_problem_of(error))
+
+    for kind in (Problem, ServiceError, RequestValidationError, HTTPException, *_DATABASE_FAILURES):
+        app.add_exception_handler(kind, on_problem)
+
+
+_DATABASE_FAILURES: tuple[type[Exception], ...] = (
+    sqlalchemy.exc.OperationalError,
+    sqlalchemy.exc.InterfaceError,
+    sqlalchemy.exc.TimeoutError,
+    OSError,
+)
+
+
+def _problem_of(error: Exception) -> Problem:
+    match error:
+        case Problem():
+            return error
+        case ServiceError():
+            return problem_from(error)
+        case RequestValidationError():
+            return problem_from_validation(error)
+        case HTTPException():
+            return problem_from_http(error)
+        case _:
+            return database_unavailable()
+
+
+def _response(problem: Problem) -> JSONResponse:
+    document: dict[str, Any] = problem.document()
+    return JSONResponse(document, problem.status, headers=problem.headers, media_type=MEDIA_TYPE)

@@ -1,0 +1,1 @@
+"""The routes: contract and handler together, one file a noun."""
