@@ -161,6 +161,7 @@ class _Run:
 
     async def _run_once(self) -> int:
         """Runs the child to its end; returns its exit status, negative for a signal."""
+        self._log.last_lines.clear()  # of the run before
         async with _logged(self._log) as output:
             return await self._run_writing_to(output)
 

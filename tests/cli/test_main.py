@@ -120,7 +120,7 @@ def test_migrate_tells_that_the_database_does_not_answer() -> None:
 
 def test_backtest_and_pine_are_the_strategy_service_s_commands(tmp_path: Path) -> None:
     candles = tmp_path / "ETHUSDT.csv"
-    rows = [f"{hour * 3_600_000},100,101,99,{100 + hour % 7},10" for hour in range(300)]
+    rows = [f"{hour * 3_600_000},100,107,99,{100 + hour % 7},10" for hour in range(300)]
     candles.write_text("\n".join(["time,open,high,low,close,volume", *rows]) + "\n")
     backtest = _tradingbot("backtest", "ema_crossover", "--candles", candles, "--json")
     pine = _tradingbot("pine", "export", "ema_crossover")

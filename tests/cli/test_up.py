@@ -1,0 +1,212 @@
+"""The whole system under `tradingbot up`: ready, restarts, stops, and comes back with the same data."""
+
+import json
+import os
+import re
+import shlex
+import signal
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from cli.settings import new_token
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(300), pytest.mark.xdist_group("up")]
+
+COMMAND = Path(sys.executable).with_name("tradingbot")
+FREE_PORTS = {
+    f"{name}_ADDRESS": "127.0.0.1:0"
+    for name in (
+        *("GATEWAY", "VAULT", "EXECUTION", "STRATEGY", "PAPER"),
+        *("GATEWAY_ADMIN", "VAULT_ADMIN", "EXECUTION_ADMIN", "STRATEGY_ADMIN"),
+    )
+}
+PROCESSES = (
+    "postgres",
+    "paper_exchange",
+    "vault_service",
+    "execution_service",
+    "strategy_service",
+    "gateway",
+)
+
+
+class System:
+    """A running `tradingbot up`."""
+
+    def __init__(self, home: Path, **variables: str) -> None:
+        self.home = home
+        self._output = home.with_suffix(".out")
+        with self._output.open("wb") as output:
+            self.process = subprocess.Popen(
+                [COMMAND, "up", "--home", home, "--no-web"],
+                env={"PATH": os.environ["PATH"], **FREE_PORTS, **variables},
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+            )
+
+    @property
+    def output(self) -> str:
+        return self._output.read_text()
+
+    def wait_ready(self) -> None:
+        _until(
+            lambda: "Ctrl-C stops everything" in self.output or self.process.poll() is not None,
+            lambda: self.output,
+        )
+        assert self.process.poll() is None, self.output
+
+    def stop(self, number: signal.Signals = signal.SIGINT) -> int:
+        self.process.send_signal(number)
+        return self.process.wait(timeout=90)
+
+    def curl(self) -> list[str]:
+        return shlex.split(next(line for line in self.output.splitlines() if line.startswith("curl ")))
+
+    def children(self) -> dict[str, int]:
+        """Name -> process id of each child."""
+        listed = subprocess.run(
+            ["ps", "-o", "pid=,args=", "--ppid", str(self.process.pid)],
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        found = {}
+        for line in listed.stdout.splitlines():
+            process_id, _, command = line.strip().partition(" ")
+            name = next(name for name in PROCESSES if re.search(rf"(-m |/bin/){name}\b", command))
+            found[name] = int(process_id)
+        return found
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("up") / "state"
+
+
+@pytest.fixture
+def system(home: Path) -> Iterator[System]:
+    system = System(home)
+    try:
+        system.wait_ready()
+        yield system
+    finally:
+        if system.process.poll() is None:
+            system.stop()
+
+
+def _until(condition: Callable[[], object], explain: Callable[[], object] = str) -> None:
+    deadline = time.monotonic() + 90
+    while not condition():
+        assert time.monotonic() < deadline, explain()
+        time.sleep(0.02)
+
+
+def _is_alive(process_id: int) -> bool:
+    try:
+        return Path(f"/proc/{process_id}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except OSError:
+        return False
+
+
+def test_starts_says_how_to_use_it_and_ends_in_order(system: System) -> None:
+    children = system.children()
+    assert set(children) == set(PROCESSES)
+    assert re.search(r"^ready  http://127\.0\.0\.1:\d+ ", system.output, re.MULTILINE)
+    assert re.search(r"demo login \S+@\S+  password \S+", system.output)
+    assert system.stop() == 0
+    assert not any(_is_alive(child) for child in children.values())
+    assert system.output.endswith("stopped\n")
+    assert "killed" not in system.output
+
+
+def test_printed_curl_is_a_filled_order_with_stop_and_target(system: System) -> None:
+    done = subprocess.run(system.curl(), capture_output=True, text=True, check=True, timeout=30)
+    answer = json.loads(done.stdout)
+    assert answer["success"] is True
+    assert {"entry", "stop_loss", "take_profit"} <= set(answer["order_details"]["results"])
+
+
+def test_second_start_is_quick_and_has_the_same_demo(home: Path) -> None:
+    first = System(home)
+    first.wait_ready()
+    first.stop()
+    started = time.monotonic()
+    second = System(home)
+    second.wait_ready()
+    taken = time.monotonic() - started
+    second.stop()
+    alerts = [json.loads(system.curl()[-1]) for system in (first, second)]
+    assert alerts[0] == alerts[1]
+    assert taken < 10  # under 5 s on an idle machine; bench measures it
+
+
+@pytest.mark.parametrize("name", PROCESSES)
+def test_process_that_is_killed_comes_back(system: System, name: str) -> None:
+    first = system.children()[name]
+    os.kill(first, signal.SIGKILL)
+    _until(lambda: system.children().get(name, first) != first)
+    url = re.search(r"^ready  (\S+)", system.output, re.MULTILINE)
+    assert url is not None
+    _until(lambda: _answers(f"{url[1]}/ready"))
+
+
+def _answers(url: str) -> bool:
+    try:
+        with urllib.request.urlopen(url, timeout=5) as response:  # noqa: S310  # our own http address
+            return bool(response.status == 200)
+    except OSError:
+        return False
+
+
+def test_F15_kill_9_of_everything_needs_one_command_to_come_back(home: Path) -> None:
+    system = System(home)
+    system.wait_ready()
+    children = system.children()
+    os.kill(system.process.pid, signal.SIGKILL)
+    system.process.wait()
+    _until(lambda: not any(_is_alive(child) for child in children.values()))
+    again = System(home)
+    again.wait_ready()
+    assert again.stop(signal.SIGTERM) == 0
+
+
+def test_T10_no_secret_in_any_environment_command_line_or_log(tmp_path: Path) -> None:
+    canary = f"canary-{new_token()}"
+    system = System(tmp_path / "state", SECRET_KEY=canary, WEBHOOK_SECRET=f"hook-{canary}")
+    system.wait_ready()
+    secrets = [canary, *(path.read_text().strip() for path in (system.home / "secrets").iterdir())]
+    seen = [
+        Path(f"/proc/{process_id}/{file}").read_text(errors="replace")
+        for process_id in (system.process.pid, *system.children().values())
+        for file in ("environ", "cmdline")
+    ]
+    limits = [Path(f"/proc/{child}/limits").read_text() for child in system.children().values()]
+    system.stop()
+    seen += [path.read_text(errors="replace") for path in (system.home / "logs").iterdir()]
+    assert len(secrets) >= 8
+    assert [secret for secret in secrets for text in seen if secret in text] == []
+    assert all(re.search(r"Max core file size +0 ", limit) for limit in limits)
+
+
+def test_state_is_for_its_owner_only(system: System) -> None:
+    modes = {path: path.lstat().st_mode & 0o077 for path in system.home.rglob("*")}
+    assert [path for path, mode in modes.items() if mode and not path.is_symlink()] == []
+
+
+def test_embedded_audit_is_verified_while_it_runs_and_after(home: Path) -> None:
+    system = System(home)
+    system.wait_ready()
+    command = [str(COMMAND), "vault", "audit-verify", "--home", str(home)]
+    running = subprocess.run(command, capture_output=True, text=True, check=False)
+    system.stop()
+    stopped = subprocess.run(command, capture_output=True, text=True, check=False)
+    for done in (running, stopped):
+        assert (done.returncode, done.stderr) == (0, "")
+        assert "all good" in done.stdout
