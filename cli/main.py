@@ -50,6 +50,13 @@ def _up(argv: list[str]) -> int:
         action="store_true",
         help="without the web app (which does not exist yet: nothing is started for it)",
     )
+    parser.add_argument(
+        "--workers",
+        type=int,
+        choices=[1],
+        default=1,
+        help="gateway processes; more than one is not supported yet",
+    )
     arguments = parser.parse_args(argv)
 
     from cli.home import HomeUnusable
@@ -82,7 +89,7 @@ def _pine(argv: list[str]) -> int:
     export = parser.add_subparsers(metavar="COMMAND", required=True).add_parser(
         "export", help="a strategy as Pine source on standard output"
     )
-    commands.add_pine_export_arguments(export)
+    commands.add_pine_arguments(export)
     return commands.pine_export(parser.parse_args(argv))
 
 

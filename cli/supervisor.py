@@ -22,6 +22,8 @@ STEADY_S = 30.0
 START_ATTEMPTS = 5
 # What our services end with when their settings are wrong: starting again cannot mend that.
 WRONG_SETTINGS = 2
+# What a shell answers for a program that it cannot run.
+CANNOT_START = 126
 POLL_S = 0.02
 REPORT_EVERY_S = 10.0
 LAST_WORDS_S = 1.0
@@ -166,7 +168,11 @@ class _Run:
             return await self._run_writing_to(output)
 
     async def _run_writing_to(self, output: int) -> int:
-        self.process = process = await self._spawn(output)
+        try:
+            self.process = process = await self._spawn(output)
+        except OSError as error:  # no such program, or the machine has no memory or processes left
+            self._log.feed(f"cannot be started: {error}\n".encode())
+            return CANNOT_START
         if self._stopping.is_set():  # asked to stop between the decision to start and the start
             process.send_signal(self.child.stop_signal)
         status = await process.wait()

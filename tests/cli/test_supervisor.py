@@ -9,6 +9,7 @@ import sys
 import textwrap
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -161,6 +162,12 @@ async def test_child_that_never_becomes_ready_ends_the_start(supervisor: Supervi
     program = "print('no luck'); raise SystemExit(3)"
     with pytest.raises(ChildFailed, match=r"\(exit status 3\):\nno luck$"):
         await supervisor.start(_child(tmp_path, "vault", program))
+
+
+async def test_program_that_is_not_there_ends_the_start(supervisor: Supervisor, tmp_path: Path) -> None:
+    child = replace(_child(tmp_path, "vault"), argv=(str(tmp_path / "nothing"),))
+    with pytest.raises(ChildFailed, match="cannot be started: .*No such file"):
+        await supervisor.start(child)
 
 
 async def test_T10_secrets_come_by_pipe_at_every_start(supervisor: Supervisor, tmp_path: Path) -> None:
