@@ -56,14 +56,17 @@ class Running:
 
 
 @asynccontextmanager
-async def serve(settings: Settings, *, hasher: PasswordHasher | None = None) -> AsyncIterator[Running]:
+async def serve(
+    settings: Settings, *, clock: Clock | None = None, hasher: PasswordHasher | None = None
+) -> AsyncIterator[Running]:
     """Runs the gateway while the block runs; on exit finishes what is open.
 
     Args:
         settings: Ports may be 0.
+        clock: None: the machine's.
         hasher: How costly password hashes are; None: argon2id as RFC 9106 recommends it for little memory.
     """
-    async with open_resources(settings, UtcClock(), hasher or PasswordHasher()) as resources:
+    async with open_resources(settings, clock or UtcClock(), hasher or PasswordHasher()) as resources:
         fills = Fills(resources.database, resources.execution)
         async with (
             resources.secrets.kept_fresh(settings.database_url),

@@ -18,8 +18,8 @@ Turns TradingView alerts into protected futures orders.
 
 **Errors** are problem documents (RFC 9457, `application/problem+json`): `type`, `title`, `status`, `detail`
 (a sentence for a person), `code` (stable), `request_id`; wrong fields are listed in
-`errors: [{field, message}]`. What is not there and what is another user's get the same 404. Unknown fields in a
-body are refused (422); only the webhook ignores them and lists them in `warnings`. Bodies may have at most
+`errors: [{field, message}]`. What is not there and what is another user's get the same 404. Unknown fields in
+a body are refused (422); only the webhook ignores them and lists them in `warnings`. Bodies may have at most
 64 KiB.
 
 **Numbers**: prices, quantities and balances are decimals as text. **Instants** are UTC, ISO 8601.
@@ -58,7 +58,7 @@ _ALERT: Json = {
         "secret": {"type": "string", "description": "The account's webhook secret."},
         "action": {
             "type": "string",
-            "description": "long, short, close_long, close_short, close_all; buy or sell with market_position.",
+            "description": "long, short, close_long, close_short, close_all, or buy/sell (market_position).",
         },
         "symbol": {
             "type": "string",
