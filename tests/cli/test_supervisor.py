@@ -166,7 +166,7 @@ async def test_child_that_never_becomes_ready_ends_the_start(supervisor: Supervi
 
 async def test_program_that_is_not_there_ends_the_start(supervisor: Supervisor, tmp_path: Path) -> None:
     child = replace(_child(tmp_path, "vault"), argv=(str(tmp_path / "nothing"),))
-    with pytest.raises(ChildFailed, match="cannot be started: .*No such file"):
+    with pytest.raises(ChildFailed, match=r"cannot be started: .*No such file"):
         await supervisor.start(child)
 
 
