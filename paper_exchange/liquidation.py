@@ -1,0 +1,105 @@
+"""Liquidation: takes over positions whose margin no longer covers their maintenance.
+
+Simpler than the real engine, which reduces large positions bracket by bracket: an account on cross margin
+loses all its cross positions at once, an isolated position only itself, both at the last price, with the
+liquidation fee. What the margin does not cover is paid by the insurance fund.
+"""
+
+from collections.abc import Iterable
+
+from paper_exchange.accounts import Account, MarginType, Position
+from paper_exchange.books import Books
+from paper_exchange.clearing import Clearing
+from paper_exchange.events import Execution
+from paper_exchange.margin import maintenance_margin
+from paper_exchange.market import Market
+from paper_exchange.matching import Matching
+from paper_exchange.orders import ZERO, Order, OrderStatus, OrderType, Side, TimeInForce
+from paper_exchange.risk import Risk
+
+
+class Liquidation:
+    """Watches margins as prices move."""
+
+    def __init__(
+        self, books: Books, market: Market, clearing: Clearing, risk: Risk, matching: Matching
+    ) -> None:
+        self._books = books
+        self._market = market
+        self._clearing = clearing
+        self._risk = risk
+        self._matching = matching
+
+    def on_price(self, symbol: str, now_ms: int) -> None:
+        """Liquidates what this market's price makes untenable."""
+        held = self._books.held(symbol)
+        for position in held:
+            account = self._books.accounts[position.account_id]
+            if account.setting(symbol).margin_type is MarginType.ISOLATED and self._is_lost(position, now_ms):
+                self._take_over(account, [position], now_ms)
+        for account_id in sorted({position.account_id for position in held}):
+            self._check_cross(self._books.accounts[account_id], symbol, now_ms)
+
+    def _is_lost(self, position: Position, now_ms: int) -> bool:
+        quote = self._market.quote(position.symbol, now_ms)
+        kept = maintenance_margin(position, quote, self._risk.instrument(position.symbol))
+        return position.isolated_wallet + position.unrealized(quote.mark) < kept
+
+    def _check_cross(self, account: Account, symbol: str, now_ms: int) -> None:
+        if account.setting(symbol).margin_type is not MarginType.CROSS:
+            return
+        margin = self._risk.margin(account, now_ms)
+        if account.cross_wallet + margin.cross_unrealized >= margin.cross_maintenance:
+            return
+        cross = [
+            position
+            for position in account.open_positions()
+            if account.setting(position.symbol).margin_type is MarginType.CROSS
+        ]
+        self._take_over(account, cross, now_ms)
+
+    def _take_over(self, account: Account, positions: list[Position], now_ms: int) -> None:
+        self._cancel_orders(account, {position.symbol for position in positions}, now_ms)
+        floor = account.cross_wallet if self._isolated(account, positions) else ZERO
+        for position in positions:
+            self._close(account, position, now_ms)
+        self._clearing.cover_loss(account, floor, positions[0].symbol, now_ms)
+
+    def _isolated(self, account: Account, positions: list[Position]) -> bool:
+        return account.setting(positions[0].symbol).margin_type is MarginType.ISOLATED
+
+    def _cancel_orders(self, account: Account, symbols: Iterable[str], now_ms: int) -> None:
+        for order in list(self._books.of(account).open_orders.values()):
+            if order.symbol in symbols:
+                self._matching.close(order, OrderStatus.EXPIRED, now_ms)
+
+    def _close(self, account: Account, position: Position, now_ms: int) -> None:
+        was_long = position.quantity > 0
+        order_id = self._books.take("order")
+        order = Order(
+            order_id=order_id,
+            account_id=account.account_id,
+            client_order_id=f"autoclose-{order_id}",
+            symbol=position.symbol,
+            side=Side.SELL if was_long else Side.BUY,
+            position_side=position.side,
+            type=OrderType.LIQUIDATION,
+            time_in_force=TimeInForce.IOC,
+            quantity=abs(position.quantity),
+            price=self._market.last(position.symbol, now_ms),
+            create_ms=now_ms,
+            update_ms=now_ms,
+            original_type="LIMIT",
+            reduce_only=True,
+        )
+        self._books.index_order(order)
+        self._books.order_changed(order, Execution.NEW)
+        self._clearing.fill(
+            order,
+            order.quantity,
+            order.price,
+            maker=False,
+            now_ms=now_ms,
+            extra_fee=self._risk.instrument(position.symbol).liquidation_fee,
+        )
+        self._matching.drop_close_orders(position, was_long=was_long, now_ms=now_ms)

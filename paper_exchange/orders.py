@@ -1,0 +1,201 @@
+"""Orders, conditional orders and fills: the values and their states, for any protocol.
+
+Quantities are in the base coin, prices in the quote coin, times in Unix milliseconds.
+"""
+
+from dataclasses import dataclass
+from decimal import Decimal
+from enum import StrEnum
+
+ZERO = Decimal(0)
+
+
+class Side(StrEnum):
+    BUY = "BUY"
+    SELL = "SELL"
+
+    @property
+    def sign(self) -> int:
+        """+1 for a purchase, -1 for a sale."""
+        return 1 if self is Side.BUY else -1
+
+    @property
+    def opposite(self) -> "Side":
+        return Side.SELL if self is Side.BUY else Side.BUY
+
+
+class PositionSide(StrEnum):
+    """BOTH is the one position of one-way mode; LONG and SHORT are the two of hedge mode."""
+
+    BOTH = "BOTH"
+    LONG = "LONG"
+    SHORT = "SHORT"
+
+
+class OrderType(StrEnum):
+    LIMIT = "LIMIT"
+    MARKET = "MARKET"
+    LIQUIDATION = "LIQUIDATION"
+
+
+class ConditionalType(StrEnum):
+    """What a conditional order does: where it triggers, and which order it then sends."""
+
+    STOP = "STOP"
+    STOP_MARKET = "STOP_MARKET"
+    TAKE_PROFIT = "TAKE_PROFIT"
+    TAKE_PROFIT_MARKET = "TAKE_PROFIT_MARKET"
+    TRAILING_STOP_MARKET = "TRAILING_STOP_MARKET"
+
+    @property
+    def is_limit(self) -> bool:
+        return self in (ConditionalType.STOP, ConditionalType.TAKE_PROFIT)
+
+    @property
+    def takes_profit(self) -> bool:
+        return self in (ConditionalType.TAKE_PROFIT, ConditionalType.TAKE_PROFIT_MARKET)
+
+
+class TimeInForce(StrEnum):
+    """GTX is post-only, GTD ends at a date."""
+
+    GTC = "GTC"
+    IOC = "IOC"
+    FOK = "FOK"
+    GTX = "GTX"
+    GTD = "GTD"
+
+
+class TriggerPrice(StrEnum):
+    """Which price triggers a conditional order."""
+
+    LAST = "CONTRACT_PRICE"
+    MARK = "MARK_PRICE"
+
+
+class OrderStatus(StrEnum):
+    NEW = "NEW"
+    PARTIALLY_FILLED = "PARTIALLY_FILLED"
+    FILLED = "FILLED"
+    CANCELED = "CANCELED"
+    EXPIRED = "EXPIRED"
+
+
+class ConditionalStatus(StrEnum):
+    NEW = "NEW"
+    TRIGGERED = "TRIGGERED"
+    FINISHED = "FINISHED"
+    CANCELED = "CANCELED"
+    REJECTED = "REJECTED"
+    EXPIRED = "EXPIRED"
+
+
+@dataclass(slots=True)
+class Order:
+    """An order in the book or out of it.
+
+    `price` is zero for a market order. `part` is set when fills come in parts of that size
+    (a simulated thin market), None when the whole rest fills at once.
+    """
+
+    order_id: int
+    account_id: int
+    client_order_id: str
+    symbol: str
+    side: Side
+    position_side: PositionSide
+    type: OrderType
+    time_in_force: TimeInForce
+    quantity: Decimal
+    price: Decimal
+    create_ms: int
+    update_ms: int
+    original_type: str
+    reduce_only: bool = False
+    close_position: bool = False
+    good_till_ms: int = 0
+    trigger_price: Decimal = ZERO
+    working_type: TriggerPrice = TriggerPrice.LAST
+    price_protect: bool = False
+    self_trade_prevention: str = "EXPIRE_MAKER"
+    algo_id: int | None = None
+    status: OrderStatus = OrderStatus.NEW
+    executed: Decimal = ZERO
+    executed_quote: Decimal = ZERO
+    part: Decimal | None = None
+
+    @property
+    def remaining(self) -> Decimal:
+        return self.quantity - self.executed
+
+    @property
+    def is_open(self) -> bool:
+        return self.status in (OrderStatus.NEW, OrderStatus.PARTIALLY_FILLED)
+
+    @property
+    def average_price(self) -> Decimal:
+        """Mean fill price; zero while nothing is filled."""
+        return self.executed_quote / self.executed if self.executed else ZERO
+
+
+@dataclass(slots=True)
+class ConditionalOrder:
+    """An order that waits for its trigger; then it becomes `order_id`.
+
+    `quantity` is zero when `close_position`. A trailing stop has `activation_price` (zero: armed at once),
+    `callback_rate` in percent, and, once armed, the best price since as `extreme`.
+    """
+
+    algo_id: int
+    account_id: int
+    client_algo_id: str
+    symbol: str
+    side: Side
+    position_side: PositionSide
+    type: ConditionalType
+    time_in_force: TimeInForce
+    quantity: Decimal
+    price: Decimal
+    trigger_price: Decimal
+    working_type: TriggerPrice
+    create_ms: int
+    update_ms: int
+    close_position: bool = False
+    price_protect: bool = False
+    reduce_only: bool = False
+    good_till_ms: int = 0
+    self_trade_prevention: str = "EXPIRE_MAKER"
+    activation_price: Decimal = ZERO
+    callback_rate: Decimal = ZERO
+    extreme: Decimal | None = None
+    status: ConditionalStatus = ConditionalStatus.NEW
+    order_id: int | None = None
+    trigger_ms: int = 0
+    reject_reason: str = ""
+
+    @property
+    def is_open(self) -> bool:
+        return self.status is ConditionalStatus.NEW
+
+
+@dataclass(frozen=True, slots=True)
+class Fill:
+    """One execution. `commission` is what was paid, in the quote coin; `realized_pnl` is before it."""
+
+    trade_id: int
+    order_id: int
+    account_id: int
+    client_order_id: str
+    symbol: str
+    side: Side
+    position_side: PositionSide
+    price: Decimal
+    quantity: Decimal
+    commission: Decimal
+    realized_pnl: Decimal
+    maker: bool
+    time_ms: int
+
+    @property
+    def quote_quantity(self) -> Decimal:
+        return self.price * self.quantity
