@@ -114,7 +114,7 @@ class AuditEntry(Base):
         Index(
             None,
             "account_id",
-            text("record_version DESC"),
+            "record_version",
             postgresql_where=text("record_version IS NOT NULL"),
         ),
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import http.client
 import os
 import uuid
 from collections.abc import AsyncIterator, Callable
@@ -59,7 +60,7 @@ class RunningVault:
     address: str
     admin: str
 
-    async def register(self, user_id: uuid.UUID, **changes: Any) -> vault_pb2.Account:
+    async def register(self, user_id: uuid.UUID, /, **changes: Any) -> vault_pb2.Account:
         """A new Binance testnet account."""
         fields: dict[str, Any] = {
             "user_id": str(user_id),
@@ -222,3 +223,19 @@ def user_id() -> uuid.UUID:
 async def account(vault: RunningVault, user_id: uuid.UUID) -> vault_pb2.Account:
     """A registered account."""
     return await vault.register(user_id)
+
+
+@pytest.fixture
+def healthz() -> Callable[[str], tuple[int, str]]:
+    """Asks an admin port how its process is: status and text."""
+
+    def ask(address: str) -> tuple[int, str]:
+        connection = http.client.HTTPConnection(address, timeout=10)
+        try:
+            connection.request("GET", "/healthz")
+            response = connection.getresponse()
+            return response.status, response.read().decode()
+        finally:
+            connection.close()
+
+    return ask

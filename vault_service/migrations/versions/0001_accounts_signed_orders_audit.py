@@ -76,7 +76,7 @@ def upgrade() -> None:
     op.create_index(
         op.f("ix_audit_entries_account_id_record_version"),
         "audit_entries",
-        ["account_id", sa.text("record_version DESC")],
+        ["account_id", "record_version"],
         schema="vault",
         postgresql_where=sa.text("record_version IS NOT NULL"),
     )
