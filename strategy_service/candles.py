@@ -80,14 +80,17 @@ def load(path: Path) -> Candles:
         with path.open("rb") as file:
             is_parquet = file.read(len(_PARQUET_MAGIC)) == _PARQUET_MAGIC
         table = pyarrow.parquet.read_table(path) if is_parquet else _read_csv(path)
+        names = table.column_names
     except OSError as error:
         raise CandlesInvalid(f"{path} cannot be read ({error.strerror or error})") from error
     except pa.ArrowException as error:
         raise CandlesInvalid(
             f"{path} is neither CSV nor Parquet of candles ({_first_line(error)})"
         ) from error
-    if sorted(table.column_names) != sorted(COLUMNS):
-        found = ",".join(map(str, table.column_names))[:200]
+    except UnicodeDecodeError as error:  # of the names of its columns
+        raise CandlesInvalid(f"{path} is neither CSV nor Parquet of candles (no UTF-8)") from error
+    if sorted(names) != sorted(COLUMNS):
+        found = ",".join(names)[:200]
         raise CandlesInvalid(f"the columns must be {','.join(COLUMNS)}, and are {found}")
     return checked({name: _column(table[name], name) for name in COLUMNS})
 
