@@ -8,12 +8,13 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import overload
 
+from cli.errors import CommandFailed
 from tradekit.service.secret import Secret
 
 PRIVATE_FOLDER = 0o700
 
 
-class HomeUnusable(Exception):
+class HomeUnusable(CommandFailed):
     """The state folder cannot be used; the message says why and what to do."""
 
 

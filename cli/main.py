@@ -5,10 +5,11 @@ import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from cli.errors import CommandFailed
 from tradekit.service.config import ConfigurationError
 
 DEFAULT_HOME = Path(".tradingbot")
-FAILURE, WRONG_INPUT = 1, 2
+DONE, FAILURE, WRONG_INPUT = 0, 1, 2
 
 # A command imports what it needs itself: `tradingbot --help` does not wait for databases and servers.
 
@@ -26,6 +27,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         for problem in error.problems:
             print(f"tradingbot: {problem}", file=sys.stderr)
         return WRONG_INPUT
+    except CommandFailed as error:
+        print(f"tradingbot: {error}", file=sys.stderr)
+        return FAILURE
     except KeyboardInterrupt:
         return FAILURE
 
@@ -59,13 +63,10 @@ def _up(argv: list[str]) -> int:
     )
     arguments = parser.parse_args(argv)
 
-    from cli.home import HomeUnusable
     from cli.up import up
 
-    try:
-        return up(arguments.home, web=not arguments.no_web)
-    except HomeUnusable as error:
-        return _failed(error)
+    up(arguments.home, web=not arguments.no_web)
+    return DONE
 
 
 def _paper_exchange(argv: list[str]) -> int:
@@ -117,7 +118,8 @@ def _migrate(argv: list[str]) -> int:
 
     from cli.migrate import migrate_from_shell
 
-    return migrate_from_shell()
+    migrate_from_shell()
+    return DONE
 
 
 def _parser(command: str, description: str) -> argparse.ArgumentParser:
@@ -132,11 +134,6 @@ def _add_home(parser: argparse.ArgumentParser) -> None:
         metavar="DIR",
         help=f"folder of all state (default {DEFAULT_HOME})",
     )
-
-
-def _failed(error: Exception) -> int:
-    print(f"tradingbot: {error}", file=sys.stderr)
-    return FAILURE
 
 
 _COMMANDS: dict[str, tuple[str, Callable[[list[str]], int]]] = {

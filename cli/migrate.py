@@ -2,36 +2,30 @@
 
 import asyncio
 import os
-import sys
 from collections.abc import Mapping
 
 import asyncpg
 from sqlalchemy.exc import SQLAlchemyError
 
+from cli.errors import CommandFailed
 from tradekit.service.config import Environment
 from tradekit.service.migrations import SERVICES, prepare, upgrade
 from tradekit.service.secret import Secret
 
-DATABASE_ERRORS = (asyncpg.PostgresError, asyncpg.InterfaceError, SQLAlchemyError, OSError)
 
-
-def migrate_from_shell() -> int:
-    """Reads DATABASE_URL and `<SERVICE>_DATABASE_PASSWORD`; returns 0, or 1 when the database refuses.
+def migrate_from_shell() -> None:
+    """Reads DATABASE_URL and `<SERVICE>_DATABASE_PASSWORD` and prepares that database.
 
     Raises:
         ConfigurationError: Names all settings that are missing.
+        CommandFailed: The database refuses.
     """
     env = Environment(os.environ)
     admin_url = env.secret("DATABASE_URL")
     passwords = {service: env.secret(f"{service.upper()}_DATABASE_PASSWORD") for service in SERVICES}
     env.check()
-    try:
-        asyncio.run(migrate(admin_url, passwords))
-    except DATABASE_ERRORS as error:
-        print(f"tradingbot migrate: {error}", file=sys.stderr)
-        return 1
+    asyncio.run(migrate(admin_url, passwords))
     print("the database is up to date")
-    return 0
 
 
 async def migrate(admin_url: Secret, passwords: Mapping[str, Secret]) -> None:
@@ -40,6 +34,12 @@ async def migrate(admin_url: Secret, passwords: Mapping[str, Secret]) -> None:
     Args:
         admin_url: Of an administrator.
         passwords: Service name -> password of its role.
+
+    Raises:
+        CommandFailed: The database refuses or does not answer.
     """
-    await prepare(admin_url, passwords)
-    await upgrade(admin_url)
+    try:
+        await prepare(admin_url, passwords)
+        await upgrade(admin_url)
+    except (asyncpg.PostgresError, asyncpg.InterfaceError, SQLAlchemyError, OSError) as error:
+        raise CommandFailed(f"the database cannot be prepared: {error}") from error

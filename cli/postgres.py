@@ -20,6 +20,7 @@ from urllib.parse import quote
 
 import asyncpg
 
+from cli.errors import CommandFailed
 from cli.ports import bound_port, free_port
 from cli.process import die_with_parent, secret_pipes
 from tradekit.service.secret import Secret
@@ -49,7 +50,7 @@ _SETTINGS = {
 _WITHOUT_FSYNC = {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off"}
 
 
-class PostgresUnusable(Exception):
+class PostgresUnusable(CommandFailed):
     """The embedded server cannot be used; the message says why and what to do."""
 
 

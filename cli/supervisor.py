@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from cli.child_log import ChildLog, needs_attention
+from cli.errors import CommandFailed
 from cli.process import die_with_parent, secret_pipes
 from cli.terminal import Terminal
 from tradekit.service.secret import Secret
@@ -32,7 +33,7 @@ LAST_WORDS_S = 1.0
 Probe = Callable[[], Awaitable[str | None]]
 
 
-class ChildFailed(Exception):
+class ChildFailed(CommandFailed):
     """A child does not start; the message holds the end of its output."""
 
     def __init__(self, name: str, status: int, last_lines: list[str]) -> None:

@@ -14,9 +14,9 @@ from cli import postgres
 from cli.certificates import CertificateAuthority
 from cli.demo import Demo, DemoFailed, ensure_demo
 from cli.home import Home, open_home
-from cli.migrate import DATABASE_ERRORS, migrate
+from cli.migrate import migrate
 from cli.ports import is_free
-from cli.postgres import EmbeddedPostgres, PostgresUnusable
+from cli.postgres import EmbeddedPostgres
 from cli.process import move_out_of_environment
 from cli.readiness import why_not_ok
 from cli.settings import (
@@ -29,7 +29,7 @@ from cli.settings import (
     role_url,
     service_settings,
 )
-from cli.supervisor import Child, ChildFailed, Probe, Supervisor
+from cli.supervisor import Child, Probe, Supervisor
 from cli.terminal import Terminal
 from tradekit.service.clock import UtcClock
 from tradekit.service.config import ConfigurationError
@@ -46,19 +46,12 @@ POSTGRES_GRACE_S = 60.0
 AS_LOCAL_HOST = {"Host": "localhost"}
 
 
-class StartFailed(Exception):
-    """The system does not start; the message says why."""
-
-
-def up(root: Path, *, web: bool) -> int:
+def up(root: Path, *, web: bool) -> None:
     """Runs everything until Ctrl-C or SIGTERM.
-
-    Returns:
-        0 after an orderly end, 1 when something does not start.
 
     Raises:
         ConfigurationError: Names everything that is wrong with the settings; nothing was started.
-        HomeUnusable: The state folder cannot be used, or another `up` uses it.
+        CommandFailed: The state folder cannot be used, or something does not start; all has been stopped.
     """
     hide_memory()
     move_out_of_environment(SECRET_NAMES)
@@ -66,7 +59,7 @@ def up(root: Path, *, web: bool) -> int:
     with open_home(root) as home:
         secrets = all_secrets(settings, home)
         _check_ports(settings)
-        return asyncio.run(_run(home, settings, secrets, Terminal(sys.stdout)))
+        asyncio.run(_run(home, settings, secrets, Terminal(sys.stdout)))
 
 
 def _check_ports(settings: SystemSettings) -> None:
@@ -85,7 +78,7 @@ def _check_ports(settings: SystemSettings) -> None:
 
 async def _run(
     home: Home, settings: SystemSettings, secrets: Mapping[str, Secret], terminal: Terminal
-) -> int:
+) -> None:
     supervisor = Supervisor(logs=home.folder("logs"), terminal=terminal)
     stop_asked = _on_stop_signals(supervisor)
     async with aiohttp.ClientSession(headers=AS_LOCAL_HOST) as session:
@@ -97,10 +90,6 @@ async def _run(
             if starting.done():
                 starting.result()
             await waiting
-            return 0
-        except (StartFailed, ChildFailed, PostgresUnusable) as error:
-            terminal.line(f"\n{error}\n")
-            return 1
         finally:
             waiting.cancel()
             starting.cancel()
@@ -155,7 +144,7 @@ class _System:
             name: role_url(admin_url, role=role_of(name), password=password)
             for name, password in passwords.items()
         }
-        # Nobody waits for the vault or the strategies to answer but those who come after.
+        # These two call nobody; execution calls the vault, the gateway calls all three.
         await asyncio.gather(*(self._service(name, urls[name]) for name in ("vault", "strategy")))
         await self._service("execution", urls["execution"])
         await self._service("gateway", urls["gateway"])
@@ -183,10 +172,7 @@ class _System:
 
     async def _migrate(self, admin_url: Secret, passwords: Mapping[str, Secret]) -> None:
         self._terminal.line("migrating the database")
-        try:
-            await migrate(admin_url, passwords)
-        except DATABASE_ERRORS as error:
-            raise StartFailed(f"the database cannot be prepared: {error}") from error
+        await migrate(admin_url, passwords)
 
     async def _paper(self) -> None:
         if not self._settings.runs_paper:

@@ -9,8 +9,9 @@ from pathlib import Path
 
 import asyncpg
 
+from cli.errors import CommandFailed
 from cli.home import Home, HomeInUse, HomeUnusable, open_home
-from cli.postgres import EmbeddedPostgres, PostgresUnusable
+from cli.postgres import EmbeddedPostgres
 from cli.settings import new_token
 from tradekit.service.config import ConfigurationError, Environment
 from tradekit.service.migrations import role_of
@@ -27,6 +28,7 @@ def audit_verify(root: Path, *, head: str | None) -> int:
 
     Raises:
         ConfigurationError: `head` is not "number:hash".
+        CommandFailed: There is no database, or it does not answer.
     """
     try:
         parse_head(head or "0:" + "00" * 32)
@@ -51,6 +53,7 @@ def rotate_keys(root: Path) -> int:
 
     Raises:
         ConfigurationError: The keys are missing or unusable.
+        CommandFailed: There is no database, or it does not answer.
     """
     keyring = _keyring(root)
 
@@ -93,9 +96,8 @@ def _on_database(root: Path, action: Callable[[Secret], Awaitable[int]]) -> int:
 
     try:
         return asyncio.run(run())
-    except (HomeUnusable, PostgresUnusable, asyncpg.PostgresError, asyncpg.InterfaceError, OSError) as error:
-        print(f"tradingbot vault: {error}", file=sys.stderr)
-        return FAILURE
+    except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError) as error:
+        raise CommandFailed(f"the vault's database does not answer: {error}") from error
 
 
 @asynccontextmanager

@@ -114,7 +114,7 @@ def test_migrate_tells_that_the_database_does_not_answer() -> None:
     passwords = {f"{name}_DATABASE_PASSWORD": "x" for name in ("GATEWAY", "VAULT", "EXECUTION", "STRATEGY")}
     done = _tradingbot("migrate", DATABASE_URL=f"postgresql://a:canary@127.0.0.1:{port}/x", **passwords)
     assert done.returncode == 1
-    assert done.stderr.startswith("tradingbot migrate:")
+    assert done.stderr.startswith("tradingbot: the database cannot be prepared: ")
     assert "canary" not in done.stderr
 
 

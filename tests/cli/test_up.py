@@ -133,6 +133,16 @@ def test_printed_curl_is_a_filled_order_with_stop_and_target(system: System) -> 
     assert {"entry", "stop_loss", "take_profit"} <= set(answer["order_details"]["results"])
 
 
+@pytest.mark.parametrize("lost", ["demo.json", "nothing"])
+def test_demo_works_again_when_its_note_was_lost(home: Path, lost: str) -> None:
+    (home / lost).unlink(missing_ok=True)
+    system = System(home)
+    system.wait_ready()
+    done = subprocess.run(system.curl(), capture_output=True, text=True, check=True, timeout=30)
+    system.stop()
+    assert json.loads(done.stdout)["success"] is True
+
+
 def test_second_start_is_quick_and_has_the_same_demo(home: Path) -> None:
     first = System(home)
     first.wait_ready()
