@@ -1,7 +1,8 @@
 """The journal: what was asked for, what is intended, what came of it. All SQL of this service.
 
-Nothing is sent to an exchange before it stands here, and nothing is acknowledged before it stands here. Writes of
-many signals share one transaction (`Batcher`), so that a busy second costs a few commits and not thousands.
+Nothing is sent to an exchange before it stands here, and nothing is acknowledged before it stands here.
+Writes of many signals share one transaction (`Batcher`), so that a busy second costs a few commits and not
+thousands.
 """
 
 import asyncio
@@ -9,7 +10,7 @@ import json
 import uuid
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any
@@ -112,7 +113,7 @@ class Journal:
 
     def __init__(self, pool: "asyncpg.Pool", clock: Clock) -> None:
         self._pool = pool
-        self._clock = clock
+        self.clock = clock
         self._arrivals: Batcher[Arrival, bool] = Batcher(self._insert_arrivals, waiting=2_000)
         self._changes: Batcher[Change, None] = Batcher(self._write_changes, waiting=20_000)
         self.changed = asyncio.Condition()
@@ -196,8 +197,8 @@ class Journal:
     ) -> list[Signal]:
         """A user's signals, newest first, those before a sequence number."""
         return await self._signals(
-            "WHERE user_id = $1 AND ($2::uuid IS NULL OR account_id = $2) AND ($3::bigint IS NULL OR sequence < $3)"
-            " ORDER BY sequence DESC LIMIT $4",
+            "WHERE user_id = $1 AND ($2::uuid IS NULL OR account_id = $2)"
+            " AND ($3::bigint IS NULL OR sequence < $3) ORDER BY sequence DESC LIMIT $4",
             user_id,
             account_id,
             before,
@@ -253,7 +254,7 @@ class Journal:
         return [(row["user_id"], row["account_id"], row["symbol"]) for row in rows]
 
     async def unresolved(self, account_id: uuid.UUID) -> bool:
-        """Whether the account has a signal that is not final, a position that is watched or a leg that is open."""
+        """Whether the account has a signal that is not final, or a position that is watched."""
         return bool(
             await self._value(
                 "SELECT EXISTS (SELECT FROM signals WHERE account_id = $1 AND finished_at IS NULL)"
@@ -265,8 +266,8 @@ class Journal:
     async def events_after(self, cursor: str, limit: int) -> list[Event]:
         """The events behind `cursor` ("" for all that are kept), in order.
 
-        An event is shown when every transaction that began before its own has ended: later ones cannot then appear
-        in front of it.
+        An event is shown when every transaction that began before its own has ended: later ones cannot then
+        appear in front of it.
 
         Raises:
             ValueError: It is no cursor of ours.
@@ -298,11 +299,11 @@ class Journal:
         await self._value("SELECT 1")
 
     async def _undelivered_twin(self, arrival: Arrival) -> uuid.UUID | None:
-        now = self._clock.now()
+        now = self.clock.now()
         found = await self._value(
             "SELECT id FROM signals WHERE account_id = $1 AND content_hash = $2 AND NOT key_from_alert"
-            " AND received_at > $3 AND (delivery = 'undelivered' OR (delivery = 'pending' AND received_at < $4))"
-            " ORDER BY sequence DESC LIMIT 1",
+            " AND received_at > $3"
+            " AND (delivery = 'undelivered' OR (delivery = 'pending' AND received_at < $4)) ORDER BY sequence DESC LIMIT 1",
             arrival.signal.account_id,
             arrival.content_hash,
             now - REPEAT_WINDOW,
@@ -324,13 +325,13 @@ class Journal:
             [arrival.signal.receive_time for arrival in arrivals],
         ]
         async with self._connection() as connection:
-            rows = await connection.fetch(_INSERT_ARRIVALS, *columns, self._clock.now())
+            rows = await connection.fetch(_INSERT_ARRIVALS, *columns, self.clock.now())
         await self._announce()
         added = {row["id"] for row in rows}
         return [arrival.signal.id in added for arrival in arrivals]
 
     async def _write_changes(self, changes: Sequence[Change]) -> list[None]:
-        now = self._clock.now()
+        now = self.clock.now()
         signals = [_signal_values(change.signal) for change in changes]
         legs = [_leg_values(leg, now) for change in changes for leg in change.legs]
         steps = [
@@ -412,11 +413,15 @@ _INSERT_ARRIVALS = """
 WITH input AS (
   SELECT * FROM unnest($1::uuid[], $2::uuid[], $3::uuid[], $4::text[], $5::text[], $6::text[], $7::text[],
                        $8::boolean[], $9::jsonb[], $10::timestamptz[]) WITH ORDINALITY
-    AS t(id, user_id, account_id, exchange, symbol, alert_key, content_hash, key_from_alert, alert, received_at, place)
+    AS t(id, user_id, account_id, exchange, symbol, alert_key, content_hash, key_from_alert, alert,
+    received_at,
+         place)
 ), added AS (
-  INSERT INTO signals (id, user_id, account_id, exchange, symbol, alert_key, content_hash, key_from_alert, alert,
+  INSERT INTO signals (id, user_id, account_id, exchange, symbol, alert_key, content_hash, key_from_alert,
+  alert,
                        received_at, state)
-  SELECT id, user_id, account_id, exchange, symbol, alert_key, content_hash, key_from_alert, alert, received_at,
+  SELECT id, user_id, account_id, exchange, symbol, alert_key, content_hash, key_from_alert, alert,
+  received_at,
          'received'
   FROM input ORDER BY place
   ON CONFLICT (account_id, alert_key) DO NOTHING
@@ -434,8 +439,8 @@ UPDATE signals SET state = $2, reason = $3, message = $4, plan = $5, finished_at
 
 _UPSERT_LEG = """
 INSERT INTO legs (signal_id, kind, index, attempt, state, side, quantity, trigger_price, limit_price,
-                  trailing_percent, leverage, client_order_id, exchange_order_id, filled_quantity, average_price,
-                  valid_until, reason, message, updated_at)
+                  trailing_percent, leverage, client_order_id, exchange_order_id, filled_quantity,
+                  average_price, valid_until, reason, message, updated_at)
 VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19)
 ON CONFLICT (signal_id, kind, index, attempt) DO UPDATE SET
   state = excluded.state, exchange_order_id = excluded.exchange_order_id,
@@ -445,7 +450,8 @@ ON CONFLICT (signal_id, kind, index, attempt) DO UPDATE SET
 """
 
 _INSERT_EVENT = """
-INSERT INTO events (user_id, account_id, signal_id, kind, attributes, created_at) VALUES ($1, $2, $3, $4, $5, $6)
+INSERT INTO events (user_id, account_id, signal_id, kind, attributes, created_at) VALUES ($1, $2, $3, $4, $5,
+$6)
 """
 
 _UPSERT_GUARD = """
@@ -465,6 +471,7 @@ def _signal_values(signal: Signal) -> tuple[Any, ...]:
                 "quantity": decimal_text(signal.plan.quantity),
                 "reference_price": decimal_text(signal.plan.reference_price),
                 "atr": None if signal.plan.atr is None else str(signal.plan.atr),
+                "position_before": decimal_text(signal.plan.position_before),
             }
         )
     return (signal.id, signal.state.value, signal.reason, signal.message, plan, signal.finish_time)
@@ -556,11 +563,5 @@ def _plan_from(text: str | None) -> Plan | None:
         quantity=Decimal(fields["quantity"]),
         reference_price=Decimal(fields["reference_price"]),
         atr=None if fields["atr"] is None else Decimal(fields["atr"]),
-    )
-
-
-def finished(signal: Signal, clock: Clock) -> Signal:
-    """The signal with its finish time set if it is final."""
-    return (
-        replace(signal, finish_time=clock.now()) if signal.state.final and not signal.finish_time else signal
+        position_before=Decimal(fields["position_before"]),
     )

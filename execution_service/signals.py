@@ -1,15 +1,15 @@
 """A signal, its legs, and their states: the words of the journal.
 
-A *signal* is one alert that was made durable. A *leg* is one request to the exchange made for it. The states of
-both change only by `Signal.moved_to` and `Leg.moved_to`, which refuse a step that is not drawn here:
+A *signal* is one alert that was made durable. A *leg* is one request to the exchange made for it. The states
+of both change only by `Signal.moved_to` and `Leg.moved_to`, which refuse a step that is not drawn here:
 
     signal   RECEIVED -> EXECUTING -> PROTECTING -> DONE
                  |            |            └------> FAILED
                  └------------┴--> DONE | REJECTED | EXPIRED | FAILED
 
     leg      INTENDED -> OPEN -> FILLED | CANCELED
-                 ├--> UNKNOWN -> OPEN | FILLED | CANCELED | REFUSED | DEAD
-                 └--> FILLED | CANCELED | REFUSED | DEAD
+                 ├--> UNKNOWN -> OPEN | FILLED | CANCELED | REFUSED | DEAD, or INTENDED: proven dead, sent
+                 again └--> FILLED | CANCELED | REFUSED | DEAD
 """
 
 import base64
@@ -84,7 +84,7 @@ class LegState(StrEnum):
 _ENDS = frozenset({LegState.FILLED, LegState.CANCELED, LegState.REFUSED, LegState.DEAD})
 _LEG_STEPS = {
     LegState.INTENDED: frozenset({LegState.UNKNOWN, LegState.OPEN}) | _ENDS,
-    LegState.UNKNOWN: frozenset({LegState.OPEN}) | _ENDS,
+    LegState.UNKNOWN: frozenset({LegState.OPEN, LegState.INTENDED}) | _ENDS,
     LegState.OPEN: frozenset({LegState.FILLED, LegState.CANCELED, LegState.REFUSED, LegState.UNKNOWN}),
 }
 
@@ -118,11 +118,11 @@ class Leg:
         signal_id: What it is for.
         kind: What it does.
         index: Counts legs of one kind from 0.
-        attempt: Counts orders for this leg from 0: one more only after the one before was refused for certain.
+        attempt: Counts orders for this leg from 0: one more only after the one before was certainly not done.
         client_order_id: Ours; empty for a leverage change.
         side: None for a leverage change.
         quantity: Base currency; None: the whole position.
-        valid_until: By the exchange's clock: after it the request can no longer be accepted. None: never sent.
+        valid_until: By the exchange's clock: after it the request can no longer be accepted.
     """
 
     signal_id: uuid.UUID
@@ -160,12 +160,14 @@ class Plan:
         quantity: Of the entry, base currency.
         reference_price: What it was computed from: the mark price, or the limit price.
         atr: Average true range; None when nothing needs it.
+        position_before: The symbol's position when it was decided; below 0 for a short.
     """
 
     side: Side
     quantity: Decimal
     reference_price: Decimal
     atr: Decimal | None
+    position_before: Decimal
 
 
 @dataclass(frozen=True, slots=True)
@@ -228,10 +230,11 @@ OUR_PREFIX = "tb"
 
 
 def client_order_id(signal_id: uuid.UUID, kind: LegKind, index: int, attempt: int) -> str:
-    """The client order id of a leg: 31 characters of [a-z0-9], the same whenever it is asked for.
+    """The client order id of a leg: 32 characters of [a-z0-9], the same whenever it is asked for.
 
-    "tb", the signal's id in base 32, the leg's letter, its index and its attempt. Binance takes at most 36
-    characters, OKX 32 letters and digits.
+    "tb", the signal's id in base 32, the leg's letter, its index and its attempt (0 to 1295). Binance takes at
+    most 36 characters, OKX 32 letters and digits.
     """
     text = base64.b32encode(signal_id.bytes).decode().rstrip("=").lower()
-    return f"{OUR_PREFIX}{text}{_CODES[kind]}{_DIGITS[index]}{_DIGITS[attempt]}"
+    tens, ones = divmod(attempt, len(_DIGITS))
+    return f"{OUR_PREFIX}{text}{_CODES[kind]}{_DIGITS[index]}{_DIGITS[tens]}{_DIGITS[ones]}"

@@ -1,6 +1,7 @@
 """The exchanges behind one interface; a third one is one more module and one more line in `registry`.
 
-`Exchange` is one user's account, `Market` is what everybody may see. The executor never asks which exchange it has.
+`Exchange` is one user's account, `Market` is what everybody may see. The executor never asks which exchange
+it has.
 """
 
 from collections.abc import Sequence
@@ -12,7 +13,6 @@ from execution_service.exchanges.types import (
     AccountKey,
     Balance,
     Environment,
-    LastPrice,
     Order,
     OrderRef,
     Position,
@@ -75,7 +75,7 @@ class Exchange(Protocol):
         quantity: Decimal | None,
         send: Send,
     ) -> Order:
-        """Closes `quantity`, or the whole position for None, at market when the price gets as bad as the trigger."""
+        """Closes `quantity` (None: the whole position) at market when the price is as bad as the trigger."""
         ...
 
     async def create_take_profit(
@@ -88,7 +88,7 @@ class Exchange(Protocol):
         quantity: Decimal | None,
         send: Send,
     ) -> Order:
-        """Closes `quantity`, or the whole position for None, at market when the price gets as good as the trigger."""
+        """Closes `quantity` (None: the whole position) at market when the price is as good as the trigger."""
         ...
 
     async def create_trailing_stop(
@@ -129,12 +129,12 @@ class Market(Protocol):
         """The trading rules by symbol."""
         ...
 
-    async def last_price(self, symbol: str) -> LastPrice:
-        """The price of the last trade."""
+    async def last_prices(self) -> dict[str, Decimal]:
+        """The price of the last trade by symbol."""
         ...
 
     async def candles(self, symbol: str, timeframe: Timeframe, count: int) -> Sequence[Candle]:
-        """At most `count` closed candles, oldest first, of the longest bar that is not longer than `timeframe`."""
+        """At most `count` closed candles, oldest first, of the longest bar not longer than `timeframe`."""
         ...
 
 

@@ -1,21 +1,20 @@
 """Binance USD-M futures: its words <-> ours.
 
-Sources: Binance's derivatives documentation and change log up to 2026-10-23. Conditional orders go to the Algo Order
-API (`/fapi/v1/algoOrder`) since 2025-12-09; the order endpoint refuses them with -4120. The answer to a new order
-documents no average price any more: it is read from the order afterwards.
+Sources: Binance's derivatives documentation and change log up to 2026-10-23. Conditional orders go to the
+Algo Order API (`/fapi/v1/algoOrder`) since 2025-12-09; the order endpoint refuses them with -4120. The
+answer to a new order documents no average price any more: it is read from the order afterwards.
 """
 
 from collections.abc import Awaitable, Callable, Sequence
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal, InvalidOperation
-from typing import Any
+from typing import Any, TypeVar
 
 from execution_service.exchanges import errors
 from execution_service.exchanges.http import Answer, Host
 from execution_service.exchanges.types import (
     AccountKey,
     Balance,
-    LastPrice,
     Order,
     OrderKind,
     OrderRef,
@@ -31,13 +30,14 @@ from tradekit.market.volatility import Candle
 from tradekit.service.wire import decimal_text
 from tradingbot.vault.v1 import vault_pb2
 
+T = TypeVar("T")
+
 CURRENCY = "USDT"
 QUERY_VALID_MS = 5_000
 
 Sign = Callable[[vault_pb2.SignItem], Awaitable[vault_pb2.SignedRequest]]
 Parameters = dict[str, str]
 
-# The order matters to nobody but a reader: ours first, then the time.
 _ORDER_STATUS = {
     "NEW": OrderStatus.OPEN,
     "PARTIALLY_FILLED": OrderStatus.OPEN,
@@ -94,12 +94,13 @@ class BinanceMarket:
         """The trading rules of all perpetuals."""
         body = await self._get("/fapi/v1/exchangeInfo", {})
         rows = [row for row in body["symbols"] if row.get("contractType") == "PERPETUAL"]
-        return {row["symbol"]: _instrument(row) for row in rows}
+        instruments = [_read(_instrument, row) for row in rows]
+        return {instrument.symbol: instrument for instrument in instruments}
 
-    async def last_price(self, symbol: str) -> LastPrice:
-        """The price of the last trade."""
-        body = await self._get("/fapi/v1/ticker/price", {"symbol": symbol})
-        return LastPrice(_decimal(body["price"]), self._host.now())
+    async def last_prices(self) -> dict[str, Decimal]:
+        """The price of the last trade of every symbol; weight 2."""
+        rows = await self._get("/fapi/v2/ticker/price", {})
+        return {row["symbol"]: _decimal(row["price"]) for row in rows}
 
     async def candles(self, symbol: str, timeframe: Timeframe, count: int) -> Sequence[Candle]:
         """Closed candles, oldest first; Binance's last row is the unfinished one."""
@@ -108,10 +109,11 @@ class BinanceMarket:
         parameters = {"symbol": symbol, "interval": name, "limit": str(count + 1)}
         rows = await self._get("/fapi/v1/klines", parameters)
         now = self.exchange_time()
-        return [_candle(row) for row in rows if _instant(row[0]) + span <= now]
+        candles = [_read(_candle, row) for row in rows]
+        return [candle for candle in candles if candle.open_time + span <= now]
 
     async def _get(self, path: str, parameters: Parameters) -> Any:
-        return _checked(await self._host.get(path, parameters), self._host, order=False)
+        return _checked(await self._host.get(path, parameters), self._host)
 
 
 class BinanceClient:
@@ -145,7 +147,8 @@ class BinanceClient:
     async def get_positions(self, symbol: str | None = None) -> list[Position]:
         """The open positions; symbols with orders only are left out."""
         rows = await self._query("GET", "/fapi/v3/positionRisk", {"symbol": symbol} if symbol else {})
-        return [_position(row) for row in rows if _decimal(row["positionAmt"]) != 0]
+        positions = [_read(_position, row) for row in rows]
+        return [position for position in positions if position.quantity > 0]
 
     async def get_leverage(self, symbol: str) -> int:
         """The symbol's leverage from its configuration."""
@@ -254,7 +257,7 @@ class BinanceClient:
             body = await self._query("GET", path, parameters)
         except errors.OrderUnknown:
             return None
-        order = _algo_order(body) if ref.conditional else _order(body)
+        order = _read(_algo_order if ref.conditional else _order, body)
         if order.client_order_id != ref.client_order_id or order.symbol != ref.symbol:
             raise errors.OutcomeUnknown("The exchange answered with somebody else's order.")
         return order
@@ -264,7 +267,7 @@ class BinanceClient:
         parameters = {"symbol": symbol} if symbol else {}
         plain = await self._query("GET", "/fapi/v1/openOrders", parameters)
         algo = await self._query("GET", "/fapi/v1/openAlgoOrders", parameters)
-        return [*map(_order, plain), *map(_algo_order, algo)]
+        return [_read(_order, row) for row in plain] + [_read(_algo_order, row) for row in algo]
 
     async def _place_trigger(
         self,
@@ -291,7 +294,7 @@ class BinanceClient:
         return await self._place_algo(symbol, side, parameters, send)
 
     async def _direction(self, position: Side, *, reduce_only: bool) -> Parameters:
-        """Hedge mode names the position and forbids reduceOnly (-1106); one-way mode the other way round (-4061)."""
+        """Hedge mode names the position and forbids reduceOnly (-1106); one-way mode the opposite (-4061)."""
         if self._hedge_mode is None:
             body = await self._query("GET", "/fapi/v1/positionSide/dual", {})
             self._hedge_mode = body["dualSidePosition"] is True
@@ -302,12 +305,12 @@ class BinanceClient:
     async def _place_order(self, symbol: str, side: OrderSide, parameters: Parameters, send: Send) -> Order:
         head = {"symbol": symbol, "side": side.value.upper()}
         body = await self._create("/fapi/v1/order", head | parameters, "newClientOrderId", send)
-        return _matching(_order(body), symbol, side, send)
+        return _matching(_read(_order, body), symbol, side, send)
 
     async def _place_algo(self, symbol: str, side: OrderSide, parameters: Parameters, send: Send) -> Order:
         head = {"algoType": "CONDITIONAL", "symbol": symbol, "side": side.value.upper()}
         body = await self._create("/fapi/v1/algoOrder", head | parameters, "clientAlgoId", send)
-        return _matching(_algo_order(body), symbol, side, send)
+        return _matching(_read(_algo_order, body), symbol, side, send)
 
     async def _create(self, path: str, parameters: Parameters, id_name: str, send: Send) -> Any:
         parameters = parameters | {
@@ -315,7 +318,7 @@ class BinanceClient:
             "recvWindow": str(send.valid_ms),
             "timestamp": str(_milliseconds(send.timestamp)),
         }
-        return await self._request("POST", path, parameters, send.signal_id, order=True)
+        return await self._request("POST", path, parameters, send.signal_id)
 
     async def _query(self, method: str, path: str, parameters: Parameters, *, signal_id: str = "") -> Any:
         """A request that may be repeated: a lost answer means `Unreachable`, a wrong clock is mended once."""
@@ -325,7 +328,7 @@ class BinanceClient:
                 "timestamp": str(_milliseconds(self._host.exchange_time())),
             }
             try:
-                return await self._request(method, path, parameters | stamp, signal_id, order=False)
+                return await self._request(method, path, parameters | stamp, signal_id)
             except errors.ClockSkew:
                 if last:
                     raise
@@ -334,9 +337,7 @@ class BinanceClient:
                 raise errors.Unreachable(error.message, exchange_code=error.exchange_code) from error
         raise AssertionError("unreachable")
 
-    async def _request(
-        self, method: str, path: str, parameters: Parameters, signal_id: str, *, order: bool
-    ) -> Any:
+    async def _request(self, method: str, path: str, parameters: Parameters, signal_id: str) -> Any:
         item = vault_pb2.SignItem(
             user_id=self.account.user_id,
             account_id=self.account.account_id,
@@ -347,7 +348,7 @@ class BinanceClient:
             signal_id=signal_id or None,
         )
         signed = await self._sign(item)
-        return _checked(await self._host.send(method, signed), self._host, order=order)
+        return _checked(await self._host.send(method, signed), self._host)
 
 
 def _place_of(ref: OrderRef) -> tuple[str, str]:
@@ -363,25 +364,25 @@ def _matching(order: Order, symbol: str, side: OrderSide, send: Send) -> Order:
     return order
 
 
-def _checked(answer: Answer, host: Host, *, order: bool) -> Any:
+def _checked(answer: Answer, host: Host) -> Any:
     """The body of a good answer.
 
     Raises:
         ExchangeError: What the answer means.
     """
     body = answer.body
-    if 200 <= answer.status < 300 and isinstance(body, dict | list):
-        if not isinstance(body, dict) or not isinstance(body.get("code"), int) or body["code"] >= 0:
-            return body
-    error = _error_from(answer, order=order)
+    refused = isinstance(body, dict) and isinstance(body.get("code"), int) and body["code"] < 0
+    if 200 <= answer.status < 300 and isinstance(body, dict | list) and not refused:
+        return body
+    error = _error_from(answer)
     if isinstance(error, errors.RateLimited):
         host.hold_back(error.retry_after)
     raise error
 
 
-def _error_from(answer: Answer, *, order: bool) -> errors.ExchangeError:
+def _error_from(answer: Answer) -> errors.ExchangeError:
     body = answer.body if isinstance(answer.body, dict) else {}
-    code = body.get("code") if isinstance(body.get("code"), int) else 0
+    code = body["code"] if isinstance(body.get("code"), int) else 0
     text = str(body.get("msg", ""))[:200]
     if answer.status in (418, 429) or code in (-1003, -1015):
         wait = answer.retry_after or timedelta(seconds=60 if answer.status == 418 else 5)
@@ -430,6 +431,18 @@ _MEANINGS: dict[int, tuple[_Meaning, str]] = {
         (errors.RulesChanged, _FILTER),
     ),
 }
+
+
+def _read(read: Callable[[Any], T], row: Any) -> T:
+    """What `read` makes of a part of an answer.
+
+    Raises:
+        OutcomeUnknown: The answer is not of the documented shape: it says nothing.
+    """
+    try:
+        return read(row)
+    except (KeyError, TypeError, ValueError, IndexError, AttributeError) as error:
+        raise errors.OutcomeUnknown("The exchange's answer cannot be read.") from error
 
 
 def _instrument(row: dict[str, Any]) -> Instrument:

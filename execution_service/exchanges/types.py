@@ -127,11 +127,3 @@ class Send:
     timestamp: datetime
     valid_ms: int
     signal_id: str
-
-
-@dataclass(frozen=True, slots=True)
-class LastPrice:
-    """The price of the last trade."""
-
-    price: Decimal
-    time: datetime
