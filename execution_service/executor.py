@@ -12,7 +12,8 @@ crash: what is done is not done twice, what is unclear is found out.
 import asyncio
 import logging
 import uuid
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import TypeVar
@@ -98,23 +99,19 @@ class OrderExecutor:
         Raises:
             ServiceError: The alert is not taken, and nothing was recorded for it.
         """
-        async with asyncio.timeout(None) as patience:
-            patience.reschedule(asyncio.get_running_loop().time() + wait_s)
-            account = await self._account(request)
-            arrival, market = self._arrival(request, account)
-            lane = self._lanes.lane(request.account_id, market.symbol)
-            # Alerts of one account and symbol are made durable in the order in which they came.
-            async with lane.arrivals:
-                signal, duplicate = await self._take(arrival, market, account)
+        deadline = asyncio.get_running_loop().time() + wait_s
+        account = await self._account(request)
+        arrival, market = self._arrival(request, account)
+        lane = self._lanes.lane(request.account_id, market.symbol)
+        # Alerts of one account and symbol are made durable in the order in which they came.
+        async with lane.arrivals:
+            signal, duplicate = await self._take(arrival, market, account)
         progress = self._lanes.progress(signal.id)
         if progress is None:
             return signal, duplicate
-        remaining = patience.when()
-        try:
-            async with asyncio.timeout_at(remaining):
+        with suppress(TimeoutError):  # it goes on without the caller
+            async with asyncio.timeout_at(deadline):
                 await progress.ended.wait()
-        except TimeoutError:
-            pass  # it goes on without the caller
         return progress.signal, duplicate
 
     async def resume(self) -> int:
@@ -137,9 +134,15 @@ class OrderExecutor:
         account = await self._account_of(progress.signal)
         await self._protect(progress, account)
 
-    def retire(self, account_id: uuid.UUID) -> None:
-        """Takes no more alerts for an account that is about to be deleted."""
+    @asynccontextmanager
+    async def retiring(self, account_id: uuid.UUID) -> AsyncIterator[None]:
+        """Takes no more alerts for an account from now on, unless the body fails."""
         self._retired.add(account_id)
+        try:
+            yield
+        except BaseException:
+            self._retired.discard(account_id)
+            raise
 
     async def stop(self) -> None:
         """Ends the work under way where it stands; the journal knows where to go on."""
@@ -462,13 +465,10 @@ class OrderExecutor:
         if progress.signal.state.final:
             # A limit entry's signal was done when its order rested; what came later is told as a step.
             progress.note(f"protection.{state.value}", message=message, reason=reason)
-            await progress.move(
-                progress.signal.state,
-                reason=progress.signal.reason,
-                message=progress.signal.message,
-                guard=None if unguard else progress.guard(entry_open=False),
-                unguard=unguard,
-            )
+            entry = progress.signal.leg(LegKind.ENTRY)
+            entry_open = entry is not None and entry.state is LegState.OPEN
+            guard = None if unguard else progress.guard(entry_open=entry_open)
+            await progress.record(guard=guard, unguard=unguard)
             return
         await progress.move(state, reason=reason, message=message, unguard=unguard)
 

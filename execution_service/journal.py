@@ -6,6 +6,7 @@ thousands.
 """
 
 import asyncio
+import contextlib
 import json
 import uuid
 from collections.abc import AsyncIterator, Mapping, Sequence
@@ -116,7 +117,7 @@ class Journal:
         self.clock = clock
         self._arrivals: Batcher[Arrival, bool] = Batcher(self._insert_arrivals, waiting=2_000)
         self._changes: Batcher[Change, None] = Batcher(self._write_changes, waiting=20_000)
-        self.changed = asyncio.Condition()
+        self._changed = asyncio.Event()
 
     async def accept(self, arrival: Arrival) -> tuple[Signal, bool]:
         """Makes an alert durable.
@@ -209,11 +210,6 @@ class Journal:
         """All signals that are not final, in the order in which they came."""
         return await self._signals("WHERE finished_at IS NULL ORDER BY sequence")
 
-    async def alert_json(self, signal_ids: Sequence[uuid.UUID]) -> dict[uuid.UUID, str]:
-        """What was asked for, as it came."""
-        rows = await self._rows("SELECT id, alert FROM signals WHERE id = ANY($1)", list(signal_ids))
-        return {row["id"]: row["alert"] for row in rows}
-
     async def steps(self, signal_id: uuid.UUID) -> list[tuple[datetime, Step]]:
         """The history of a signal, oldest first."""
         rows = await self._rows(
@@ -294,6 +290,13 @@ class Journal:
             for row in rows
         ]
 
+    async def wait_for_change(self, longest_s: float) -> None:
+        """Returns after the next write of this process, or after `longest_s`."""
+        changed = self._changed
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(longest_s):
+                await changed.wait()
+
     async def check(self) -> None:
         """Asks the database for an answer."""
         await self._value("SELECT 1")
@@ -303,7 +306,8 @@ class Journal:
         found = await self._value(
             "SELECT id FROM signals WHERE account_id = $1 AND content_hash = $2 AND NOT key_from_alert"
             " AND received_at > $3"
-            " AND (delivery = 'undelivered' OR (delivery = 'pending' AND received_at < $4)) ORDER BY sequence DESC LIMIT 1",
+            " AND (delivery = 'undelivered' OR (delivery = 'pending' AND received_at < $4))"
+            " ORDER BY sequence DESC LIMIT 1",
             arrival.signal.account_id,
             arrival.content_hash,
             now - REPEAT_WINDOW,
@@ -326,7 +330,7 @@ class Journal:
         ]
         async with self._connection() as connection:
             rows = await connection.fetch(_INSERT_ARRIVALS, *columns, self.clock.now())
-        await self._announce()
+        self._announce()
         added = {row["id"] for row in rows}
         return [arrival.signal.id in added for arrival in arrivals]
 
@@ -351,12 +355,12 @@ class Journal:
                     )
                 if change.guard is not None:
                     await connection.execute(_UPSERT_GUARD, *_guard_values(change.guard), now)
-        await self._announce()
+        self._announce()
         return [None] * len(changes)
 
-    async def _announce(self) -> None:
-        async with self.changed:
-            self.changed.notify_all()
+    def _announce(self) -> None:
+        changed, self._changed = self._changed, asyncio.Event()
+        changed.set()
 
     async def _signals(self, condition: str, *arguments: object) -> list[Signal]:
         rows = await self._rows(f"SELECT * FROM signals {condition}", *arguments)  # noqa: S608  # our own text

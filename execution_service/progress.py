@@ -57,6 +57,11 @@ class Progress:
         if signal.state.final:
             self.ended.set()
 
+    async def record(self, *, guard: Guard | None = None, unguard: bool = False) -> None:
+        """Writes the noted steps and what is watched; the signal itself stays as it is."""
+        key = (self.signal.account_id, self.signal.symbol)
+        await self._write(Change(self.signal, guard=guard, unguard=key if unguard else None))
+
     async def put(self, legs: Sequence[Leg], *, state: SignalState | None = None) -> None:
         """Writes legs as they are now, and the signal's new state if one is given."""
         signal = self.signal

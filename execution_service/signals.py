@@ -232,8 +232,8 @@ OUR_PREFIX = "tb"
 def client_order_id(signal_id: uuid.UUID, kind: LegKind, index: int, attempt: int) -> str:
     """The client order id of a leg: 32 characters of [a-z0-9], the same whenever it is asked for.
 
-    "tb", the signal's id in base 32, the leg's letter, its index and its attempt (0 to 1295). Binance takes at
-    most 36 characters, OKX 32 letters and digits.
+    It is "tb", the signal's id in base 32, the leg's letter, its index and its attempt (0 to 1295). Binance
+    takes at most 36 characters, OKX 32 letters and digits.
     """
     text = base64.b32encode(signal_id.bytes).decode().rstrip("=").lower()
     tens, ones = divmod(attempt, len(_DIGITS))

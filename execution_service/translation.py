@@ -1,5 +1,7 @@
 """Protobuf <-> domain: the only file that knows both."""
 
+from decimal import Decimal
+
 from google.protobuf import json_format
 
 from execution_service.signals import Leg, LegKind, LegState, Signal, SignalState
@@ -18,12 +20,14 @@ _ACTIONS = {
 }
 _ACTIONS_BACK = {action: number for number, action in _ACTIONS.items()}
 _ORDER_TYPES = {pb.ORDER_TYPE_MARKET: OrderType.MARKET, pb.ORDER_TYPE_LIMIT: OrderType.LIMIT}
+_ORDER_TYPES_BACK = {kind: number for number, kind in _ORDER_TYPES.items()}
 _SIZE_TYPES = {
     pb.SIZE_TYPE_PERCENT_BALANCE: SizeType.PERCENT_BALANCE,
     pb.SIZE_TYPE_QUOTE: SizeType.QUOTE,
     pb.SIZE_TYPE_BASE: SizeType.BASE,
     pb.SIZE_TYPE_RISK_PERCENT: SizeType.RISK_PERCENT,
 }
+_SIZE_TYPES_BACK = {kind: number for number, kind in _SIZE_TYPES.items()}
 _SIGNAL_STATES = {
     SignalState.RECEIVED: pb.SIGNAL_STATE_RECEIVED,
     SignalState.EXECUTING: pb.SIGNAL_STATE_EXECUTING,
@@ -118,7 +122,41 @@ def _level_from(message: pb.Level, field: str) -> Level:
     return Level(LevelKind(kind), decimal_from(getattr(message, kind), field=field))
 
 
-def signal_to_proto(signal: Signal, alert: pb.Alert) -> pb.Signal:
+def alert_to_proto(alert: Alert) -> pb.Alert:
+    """An alert for the wire."""
+    return pb.Alert(
+        action=_ACTIONS_BACK[alert.action],
+        symbol=alert.symbol,
+        exchange=alert.exchange,
+        leverage=alert.leverage,
+        order_type=_ORDER_TYPES_BACK[alert.order_type],
+        limit_price=_optional(alert.limit_price),
+        size_type=_SIZE_TYPES_BACK[alert.size.type],
+        size=decimal_text(alert.size.value),
+        stop_loss=_level_to(alert.stop_loss) if alert.stop_loss is not None else None,
+        take_profits=[
+            pb.Target(level=_level_to(target.level), share=decimal_text(target.share))
+            for target in alert.take_profits
+        ],
+        trailing_percent=_optional(alert.trailing_percent),
+        reverse=alert.reverse,
+        alert_id=alert.alert_id,
+        alert_time=timestamp_from(alert.time) if alert.time is not None else None,
+        interval=str(alert.interval) if alert.interval is not None else None,
+        strategy=alert.strategy,
+        comment=alert.comment,
+    )
+
+
+def _level_to(level: Level) -> pb.Level:
+    return pb.Level(**{level.kind.value: decimal_text(level.value)})
+
+
+def _optional(value: Decimal | None) -> str | None:
+    return None if value is None else decimal_text(value)
+
+
+def signal_to_proto(signal: Signal) -> pb.Signal:
     """A signal for the wire, without its steps."""
     return pb.Signal(
         signal_id=str(signal.id),
@@ -133,7 +171,7 @@ def signal_to_proto(signal: Signal, alert: pb.Alert) -> pb.Signal:
         receive_time=timestamp_from(signal.receive_time),
         finish_time=timestamp_from(signal.finish_time) if signal.finish_time else None,
         legs=[_leg_to_proto(leg) for leg in signal.legs],
-        alert=alert,
+        alert=alert_to_proto(signal.alert),
     )
 
 
@@ -145,11 +183,11 @@ def _leg_to_proto(leg: Leg) -> pb.Leg:
         client_order_id=leg.client_order_id,
         exchange_order_id=leg.exchange_order_id,
         side=leg.side.value if leg.side else "",
-        quantity=None if leg.quantity is None else decimal_text(leg.quantity),
+        quantity=_optional(leg.quantity),
         filled_quantity=decimal_text(leg.filled_quantity),
-        average_price=None if leg.average_price is None else decimal_text(leg.average_price),
-        trigger_price=None if leg.trigger_price is None else decimal_text(leg.trigger_price),
-        limit_price=None if leg.limit_price is None else decimal_text(leg.limit_price),
+        average_price=_optional(leg.average_price),
+        trigger_price=_optional(leg.trigger_price),
+        limit_price=_optional(leg.limit_price),
         leverage=leg.leverage,
         reason=leg.reason,
         message=leg.message,

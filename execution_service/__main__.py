@@ -1,0 +1,111 @@
+"""The execution service: `python -m execution_service`."""
+
+import asyncio
+import logging
+import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from functools import partial
+
+import uvloop
+
+from execution_service.accounts import Accounts
+from execution_service.config import Settings, read_settings
+from execution_service.exchanges.http import open_hosts
+from execution_service.exchanges.registry import Registry
+from execution_service.executor import OrderExecutor
+from execution_service.journal import Journal, open_journal
+from execution_service.servicer import ExecutionServicer
+from execution_service.signer import Signer
+from execution_service.warmth import Warmth
+from execution_service.watch import Watch
+from tradekit.service import log
+from tradekit.service.admin import admin_server
+from tradekit.service.channel import dial
+from tradekit.service.clock import Clock, UtcClock, new_id
+from tradekit.service.config import ConfigurationError, Environment
+from tradekit.service.errors import ServiceError
+from tradekit.service.server import grpc_server, until_stopped
+from tradingbot.execution.v1 import execution_pb2_grpc
+
+logger = logging.getLogger("execution_service")
+
+CALLERS = {"tradingbot.execution.v1.ExecutionService": frozenset({"gateway"})}
+
+
+@asynccontextmanager
+async def serve(settings: Settings, clock: Clock) -> AsyncIterator[str]:
+    """Runs the service; yields the address that it listens on; ends in order on exit."""
+    async with (
+        open_journal(settings.database_url, clock) as journal,
+        dial(settings.vault_address, service="vault", tls=settings.tls) as vault,
+        open_hosts(clock) as hosts,
+    ):
+        signer = Signer(vault)
+        registry = Registry(settings.base_urls, hosts, signer.sign, clock)
+        accounts = Accounts(signer.describe, registry.connect, clock)
+        executor = OrderExecutor(journal, accounts, clock, partial(new_id, clock))
+        servicer = ExecutionServicer(executor, accounts, journal)
+        async with (
+            _background(executor, accounts, journal, clock),
+            grpc_server(
+                lambda server: execution_pb2_grpc.add_ExecutionServiceServicer_to_server(servicer, server),
+                domain="execution",
+                address=settings.listen_address,
+                tls=settings.tls,
+                callers=CALLERS,
+            ) as address,
+            admin_server(settings.admin_address, partial(_health, journal)),
+        ):
+            yield address
+
+
+@asynccontextmanager
+async def _background(
+    executor: OrderExecutor, accounts: Accounts, journal: Journal, clock: Clock
+) -> AsyncIterator[None]:
+    """Takes up what was begun before, and everything that goes on beside the calls."""
+    resumed = await executor.resume()
+    logger.info("execution.started", extra={"resumed_signals": resumed})
+    warmth = Warmth(accounts, journal, clock)
+    tasks = [
+        asyncio.create_task(Watch(executor, accounts, journal).run()),
+        asyncio.create_task(warmth.remember()),
+        asyncio.create_task(warmth.run()),
+    ]
+    try:
+        yield
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        await executor.stop()
+
+
+async def _health(journal: Journal) -> str | None:
+    try:
+        await journal.check()
+    except ServiceError as error:
+        return error.message
+    return None
+
+
+async def _main(settings: Settings) -> None:
+    async with serve(settings, UtcClock()):
+        await until_stopped()
+
+
+def main() -> int:
+    """Runs until SIGTERM or SIGINT; returns the exit code."""
+    try:
+        settings = read_settings(Environment())
+    except ConfigurationError as error:
+        sys.stderr.write(f"{error}\n")
+        return 2
+    log.configure("execution", settings.log_level)
+    uvloop.run(_main(settings))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
