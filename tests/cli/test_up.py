@@ -10,6 +10,7 @@ import sys
 import time
 import urllib.request
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -71,17 +72,14 @@ class System:
 
     def children(self) -> dict[str, int]:
         """Name -> process id of each child."""
-        listed = subprocess.run(
-            ["ps", "-o", "pid=,args=", "--ppid", str(self.process.pid)],
-            capture_output=True,
-            text=True,
-            check=False,
-        )
         found = {}
-        for line in listed.stdout.splitlines():
-            process_id, _, command = line.strip().partition(" ")
-            name = next(name for name in PROCESSES if re.search(rf"(-m |/bin/){name}\b", command))
-            found[name] = int(process_id)
+        for folder in Path("/proc").glob("[0-9]*"):
+            with suppress(OSError):
+                parent = int((folder / "stat").read_text().rpartition(")")[2].split()[1])
+                command = (folder / "cmdline").read_text().replace("\0", " ")
+                name = next((name for name in PROCESSES if re.search(rf"(-m |/bin/){name} ", command)), None)
+                if parent == self.process.pid and name is not None:
+                    found[name] = int(folder.name)
         return found
 
 
