@@ -18,7 +18,7 @@ from tradekit.service.database import Database, open_database
 from tradekit.service.log import configure
 from tradekit.service.server import grpc_server, until_stopped
 from tradingbot.vault.v1 import vault_pb2_grpc
-from vault_service.audit import AuditEvent
+from vault_service.audit import DATABASE_FAILURES, AuditEvent
 from vault_service.config import Settings
 from vault_service.hardening import hide_memory
 from vault_service.keyring import KeyMissing, Keyring
@@ -81,7 +81,8 @@ async def serve(settings: Settings, clock: Clock | None = None) -> AsyncIterator
                 on_refused=on_refused,
             ) as address,
         ):
-            log.info("vault.started", extra={"address": address, "key_id": settings.keyring.current.id})
+            started = {"address": address, "admin": admin, "key_id": settings.keyring.current.id}
+            log.info("vault.started", extra=started)
             yield Addresses(grpc=address, admin=admin)
             log.info("vault.stopping")
 
@@ -124,6 +125,9 @@ async def run() -> int:
             await until_stopped()
     except KeyMissing as error:
         log.critical("vault.key_missing", extra={"problem": str(error), "needed": error.needed})
+        return 1
+    except DATABASE_FAILURES as error:
+        log.critical("vault.database_failed", extra={"problem": f"{type(error).__name__}: {error.args[:1]}"})
         return 1
     return 0
 

@@ -21,7 +21,7 @@ BATCH = 200
 
 _COLUMNS = "id, user_id, exchange, environment, is_active, version, data_key"
 _NEXT = f"""
-    SELECT {_COLUMNS} FROM vault.api_keys WHERE key_id <> $1 AND id > $2 ORDER BY id LIMIT {BATCH}
+    SELECT {_COLUMNS} FROM vault.api_keys WHERE key_id <> $1 AND id > $2 ORDER BY id LIMIT $3
 """  # noqa: S608  # constants only
 _UPDATE = """
     UPDATE vault.api_keys AS account SET data_key = fresh.data_key
@@ -105,7 +105,7 @@ async def _rotate_batch(
     async with connection.transaction():
         # Whoever changes an account holds this lock: a record cannot be toggled between our read and write.
         await connection.execute(audit.LOCK)
-        rows = await connection.fetch(_NEXT, keyring.current.id, after)
+        rows = await connection.fetch(_NEXT, keyring.current.id, after, BATCH)
         if not rows:
             return None
         fresh, unreadable = _rewrap(rows, keyring)
