@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import replace
 from decimal import Decimal
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -57,21 +58,21 @@ def only_trade(simulation: Simulation) -> Trade:
 def test_an_entry_fills_at_the_next_open_with_the_size_of_its_close() -> None:
     # 10 % of 10,000 over the close of 100 is 10; the fill at 102 does not change that.
     trade = only_trade(run([FLAT, (102, 103, 101, 102), (102, 107, 102, 106)], {"enter_long": 0}))
-    assert (trade.entry_bar, trade.entry_price, trade.quantity) == (1, 102, 10)
-    assert (trade.exit_bar, trade.exit_price, trade.exit_reason) == (2, 106, ExitReason.TAKE_PROFIT)
+    assert (trade.entry_bar, trade.entry_price, trade.quantity) == (1, Decimal(102), Decimal(10))
+    assert (trade.exit_bar, trade.exit_price, trade.exit_reason) == (2, Decimal(106), ExitReason.TAKE_PROFIT)
     assert trade.profit == 40
 
 
 def test_a_short_is_the_mirror_image() -> None:
     trade = only_trade(run([FLAT, (98, 99, 97, 98), (98, 98, 93, 94)], {"enter_short": 0}))
-    assert (trade.side, trade.entry_price, trade.exit_price) == (Side.SHORT, 98, 94)
+    assert (trade.side, trade.entry_price, trade.exit_price) == (Side.SHORT, Decimal(98), Decimal(94))
     assert trade.profit == 40
 
 
 def test_the_stop_is_watched_from_the_entry_bar_on() -> None:
     trade = only_trade(run([FLAT, (100, 100.5, 97, 99), FLAT], {"enter_long": 0}))
     assert (trade.entry_bar, trade.exit_bar) == (1, 1)
-    assert (trade.exit_price, trade.exit_reason) == (98, ExitReason.STOP_LOSS)
+    assert (trade.exit_price, trade.exit_reason) == (Decimal(98), ExitReason.STOP_LOSS)
 
 
 def test_a_level_fills_on_touch() -> None:
@@ -116,19 +117,19 @@ def test_a_short_meets_the_same_path(bar: Bar, reason: ExitReason) -> None:
 
 def test_a_gap_through_the_stop_fills_at_the_open() -> None:
     trade = only_trade(run([FLAT, FLAT, (95, 105, 94, 104), FLAT], {"enter_long": 0}))
-    assert (trade.exit_price, trade.exit_reason) == (95, ExitReason.STOP_LOSS)
+    assert (trade.exit_price, trade.exit_reason) == (Decimal(95), ExitReason.STOP_LOSS)
 
 
 def test_a_gap_through_the_target_fills_at_the_open() -> None:
     trade = only_trade(run([FLAT, FLAT, (107, 108, 90, 91), FLAT], {"enter_long": 0}))
-    assert (trade.exit_price, trade.exit_reason) == (107, ExitReason.TAKE_PROFIT)
+    assert (trade.exit_price, trade.exit_reason) == (Decimal(107), ExitReason.TAKE_PROFIT)
 
 
 def test_a_reversal_closes_and_opens_at_one_open() -> None:
     bars: list[Bar] = [FLAT, FLAT, (101, 101.5, 99.5, 100), (100, 100.5, 99.5, 100)]
     first, second = run(bars, {"enter_long": 0, "enter_short": 1}).trades
-    assert (first.exit_bar, first.exit_price, first.exit_reason) == (2, 101, ExitReason.SIGNAL)
-    assert (second.side, second.entry_bar, second.entry_price) == (Side.SHORT, 2, 101)
+    assert (first.exit_bar, first.exit_price, first.exit_reason) == (2, Decimal(101), ExitReason.SIGNAL)
+    assert (second.side, second.entry_bar, second.entry_price) == (Side.SHORT, 2, Decimal(101))
 
 
 def test_a_stop_and_a_reversal_on_one_bar_both_happen() -> None:
@@ -136,7 +137,7 @@ def test_a_stop_and_a_reversal_on_one_bar_both_happen() -> None:
     bars: list[Bar] = [FLAT, FLAT, (100, 103, 99.5, 100), FLAT]
     first, second = run(bars, {"enter_long": 0, "enter_short": 1}).trades
     assert (first.exit_bar, first.exit_reason) == (2, ExitReason.SIGNAL)
-    assert (second.entry_bar, second.exit_bar, second.exit_price) == (2, 2, 102)
+    assert (second.entry_bar, second.exit_bar, second.exit_price) == (2, 2, Decimal(102))
     assert second.exit_reason is ExitReason.STOP_LOSS
 
 
@@ -144,12 +145,12 @@ def test_a_stop_before_a_reversal_leaves_the_entry_standing() -> None:
     # The long is stopped inside bar 1, whose close decides on a short: it opens all the same.
     first, second = run([FLAT, (100, 100.5, 97, 99), FLAT, FLAT], {"enter_long": 0, "enter_short": 1}).trades
     assert (first.exit_bar, first.exit_reason) == (1, ExitReason.STOP_LOSS)
-    assert (second.side, second.entry_bar, second.entry_price) == (Side.SHORT, 2, 100)
+    assert (second.side, second.entry_bar, second.entry_price) == (Side.SHORT, 2, Decimal(100))
 
 
 def test_a_gap_beyond_the_stop_with_a_reversal_due_fills_both_at_the_open() -> None:
     first, second = run([FLAT, FLAT, (95, 96, 94, 95), FLAT], {"enter_long": 0, "enter_short": 1}).trades
-    assert (first.exit_price, second.entry_price) == (95, 95)
+    assert (first.exit_price, second.entry_price) == (Decimal(95), Decimal(95))
     assert first.quantity == second.quantity == 10
 
 
@@ -221,7 +222,7 @@ def test_an_entry_dearer_than_the_equity_is_refused_and_the_old_side_closes_all_
     simulation = run([FLAT, FLAT, (101, 101, 100.5, 101), FLAT], {"enter_short": 0, "enter_long": 1}, broker)
     # A short of 100 at 100 lost 100 at the open of 101; a long of 100 would cost 10,100 of 9,900.
     trade = only_trade(simulation)
-    assert (trade.side, trade.exit_reason, trade.profit) == (Side.SHORT, ExitReason.SIGNAL, -100)
+    assert (trade.side, trade.exit_reason, trade.profit) == (Side.SHORT, ExitReason.SIGNAL, Decimal(-100))
     assert simulation.refused_entries == 1
 
 
@@ -260,7 +261,7 @@ def test_every_trade_is_possible_and_the_money_adds_up(seed: int, ticks: int, fe
     for trade in simulation.trades:
         for bar, price in ((trade.entry_bar, trade.entry_price), (trade.exit_bar, trade.exit_price)):
             assert candles.low[bar] - slippage <= float(price) <= candles.high[bar] + slippage
-    for before, after in zip(simulation.trades, simulation.trades[1:], strict=False):
+    for before, after in pairwise(simulation.trades):
         assert before.exit_bar <= after.entry_bar
     profit = sum((trade.profit for trade in simulation.trades), Decimal(0))
     assert simulation.equity[-1] == pytest.approx(float(broker.initial_capital + profit), abs=1e-6)

@@ -30,8 +30,21 @@ FLAGS = ("enter_long", "enter_short", "exit_long", "exit_short")
 length = integer("length", "Bars", default=3, minimum=1, maximum=99)
 
 
-def decide_with(candles: Candles, **conditions: Condition) -> Decisions:
-    strategy = replace(EMA_CROSSOVER, parameters=(*EMA_CROSSOVER.parameters, length), **conditions)
+def decide_with(
+    candles: Candles,
+    *,
+    enter_long: Condition = EMA_CROSSOVER.enter_long,
+    enter_short: Condition = EMA_CROSSOVER.enter_short,
+    exit_long: Condition | None = None,
+    exit_short: Condition | None = None,
+) -> Decisions:
+    strategy = replace(
+        EMA_CROSSOVER,
+        enter_long=enter_long,
+        enter_short=enter_short,
+        exit_long=exit_long,
+        exit_short=exit_short,
+    )
     return decide(strategy, resolve(strategy, {}), candles)
 
 
