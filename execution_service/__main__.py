@@ -30,6 +30,7 @@ from tradingbot.execution.v1 import execution_pb2_grpc
 
 logger = logging.getLogger("execution_service")
 
+SWEEP_PAUSE_S = 5.0
 CALLERS = {"tradingbot.execution.v1.ExecutionService": frozenset({"gateway"})}
 
 
@@ -69,6 +70,7 @@ async def _background(
     logger.info("execution.started", extra={"resumed_signals": resumed})
     warmth = Warmth(accounts, journal, clock)
     tasks = [
+        asyncio.create_task(_sweep(executor)),
         asyncio.create_task(Watch(executor, accounts, journal).run()),
         asyncio.create_task(warmth.remember()),
         asyncio.create_task(warmth.run()),
@@ -80,6 +82,16 @@ async def _background(
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
         await executor.stop()
+
+
+async def _sweep(executor: OrderExecutor) -> None:
+    """Now and then takes up what nobody works on."""
+    while True:
+        await asyncio.sleep(SWEEP_PAUSE_S)
+        try:
+            await executor.resume()
+        except ServiceError as error:
+            logger.warning("sweep.waits", extra={"reason": error.reason})
 
 
 async def _health(journal: Journal) -> str | None:

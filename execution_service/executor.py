@@ -115,10 +115,14 @@ class OrderExecutor:
         return progress.signal, duplicate
 
     async def resume(self) -> int:
-        """Takes up every signal that is not final; returns how many there are."""
+        """Takes up every signal that is not final and not on its way; returns how many are not final.
+
+        After a start these are all that there are. Later there are none, but for an alert whose insert was
+        committed while its answer was lost.
+        """
         signals = await self._journal.unfinished()
         for signal in signals:
-            self._lanes.put(Progress(signal, self._journal, self._clock))
+            self._lanes.put(Progress(signal, self._journal, self._clock, behind=True))
         return len(signals)
 
     def busy(self, account_id: uuid.UUID, symbol: str) -> bool:
@@ -186,8 +190,8 @@ class OrderExecutor:
                 raise
             return first, True
         signal, duplicate = await self._journal.accept(arrival)
-        if not duplicate:
-            self._lanes.put(Progress(signal, self._journal, self._clock))
+        if not signal.state.final:
+            self._lanes.put(Progress(signal, self._journal, self._clock, behind=duplicate))
         return signal, duplicate
 
     async def _run(self, progress: Progress) -> None:

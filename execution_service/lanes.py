@@ -48,7 +48,9 @@ class Lanes:
         return self._lanes.setdefault((account_id, symbol), Lane())
 
     def put(self, progress: Progress) -> None:
-        """Queues a signal behind those of its lane."""
+        """Queues a signal behind those of its lane, unless it is queued already."""
+        if progress.signal.id in self._progress:
+            return
         lane = self.lane(progress.signal.account_id, progress.signal.symbol)
         self._progress[progress.signal.id] = progress
         lane.waiting.append(progress)
@@ -94,7 +96,9 @@ class Lanes:
         pause, breakdowns = RETRY_FIRST_S, 0
         while not progress.signal.state.final:
             try:
-                await self._run(progress)
+                await progress.catch_up()
+                if not progress.signal.state.final:
+                    await self._run(progress)
             except ServiceError as error:
                 log.warning(
                     "signal.waits", extra={"signal_id": str(progress.signal.id), "reason": error.reason}

@@ -18,12 +18,19 @@ ENTRY_AGE_LIMIT = timedelta(seconds=60)
 class Progress:
     """Holds a signal while it is worked on. `signal` is what the journal knows, never more."""
 
-    def __init__(self, signal: Signal, journal: Journal, clock: Clock) -> None:
+    def __init__(self, signal: Signal, journal: Journal, clock: Clock, *, behind: bool = False) -> None:
         self.signal = signal
         self._journal = journal
         self._clock = clock
         self._noted: list[Step] = []
+        self._behind = behind
         self.ended = asyncio.Event()
+
+    async def catch_up(self) -> None:
+        """Reads the signal anew when what we hold may be old: after a restart or a failed write."""
+        if self._behind:
+            self.signal = await self._journal.get(self.signal.id)
+            self._behind = False
 
     def is_fresh(self) -> bool:
         """Whether an entry may still be sent: its alert is not older than the limit."""
@@ -81,6 +88,8 @@ class Progress:
         try:
             await self._journal.write(replace(change, steps=steps))
         except BaseException:
+            # It may have been written all the same.
+            self._behind = True
             self._noted[:0] = steps
             raise
         self.signal = _merged(self.signal, change)
