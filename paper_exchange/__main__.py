@@ -113,8 +113,10 @@ async def _run(
         state=arguments.state,
     )
     log.info("paper_exchange.ready", extra={"url": server.url, "seed": arguments.seed})
-    await stopped.wait()
-    await server.close()
+    try:
+        await server.wait_until(stopped)
+    finally:
+        await server.close()
     log.info("paper_exchange.stopped")
 
 

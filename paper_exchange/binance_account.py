@@ -316,6 +316,7 @@ class BinanceAccount:
     def _set_leverage(self, request: BinanceRequest) -> Json:
         symbol = request.parameters.symbol()
         leverage = request.parameters.required_integer("leverage")
+        request.parameters.finish()
         self._exchange.settings.set_leverage(request.account, symbol, leverage, request.now_ms)
         limit = self._exchange.instrument(symbol).max_notional(leverage)
         return {"symbol": symbol, "leverage": leverage, "maxNotionalValue": trimmed(limit)}
@@ -328,6 +329,7 @@ class BinanceAccount:
         if kind is None:
             raise mandatory("marginType")
         margin_type = MarginType.ISOLATED if kind is WireMarginType.ISOLATED else MarginType.CROSS
+        request.parameters.finish()
         self._exchange.settings.set_margin_type(request.account, symbol, margin_type, request.now_ms)
         return _SUCCESS
 
@@ -335,6 +337,7 @@ class BinanceAccount:
         hedge_mode = request.parameters.flag("dualSidePosition")
         if hedge_mode is None:
             raise mandatory("dualSidePosition")
+        request.parameters.finish()
         self._exchange.settings.set_hedge_mode(request.account, hedge_mode, request.now_ms)
         return _SUCCESS
 
@@ -342,6 +345,7 @@ class BinanceAccount:
         multi_assets = request.parameters.flag("multiAssetsMargin")
         if multi_assets is None:
             raise mandatory("multiAssetsMargin")
+        request.parameters.finish()
         self._exchange.settings.set_multi_assets(request.account, multi_assets, request.now_ms)
         return _SUCCESS
 
@@ -355,6 +359,7 @@ class BinanceAccount:
         if direction not in (1, 2):
             raise BinanceError(-1130, "Data sent for parameter 'type' is not valid.")
         signed = amount if direction == 1 else -amount
+        request.parameters.finish()
         self._exchange.settings.change_isolated_margin(request.account, symbol, side, signed, request.now_ms)
         return {
             "amount": float(amount),  # the protocol has a JSON number here
@@ -399,10 +404,12 @@ class BinanceAccount:
     # Listen keys
 
     def _open_listen_key(self, request: BinanceRequest) -> Json:
+        request.parameters.finish()
         return {"listenKey": self._listen_keys.open(request.account.account_id, request.now_ms)}
 
     def _keep_listen_key(self, request: BinanceRequest) -> Json:
         request.parameters.ignore("listenKey")
+        request.parameters.finish()
         key = self._listen_keys.extend(request.account.account_id, request.now_ms)
         if key is None:
             raise _listen_key_unknown()
@@ -410,6 +417,7 @@ class BinanceAccount:
 
     def _close_listen_key(self, request: BinanceRequest) -> Json:
         request.parameters.ignore("listenKey")
+        request.parameters.finish()
         self._listen_keys.close(request.account.account_id)
         return {}
 

@@ -68,7 +68,9 @@ class BinanceAlgo:
         return self._queried(order)
 
     def _cancel(self, request: BinanceRequest) -> Json:
-        order = self._exchange.cancel_conditional(self._named(request), request.now_ms)
+        named = self._named(request)
+        request.parameters.finish()
+        order = self._exchange.cancel_conditional(named, request.now_ms)
         return {
             "algoId": order.algo_id,
             "clientAlgoId": order.client_algo_id,
@@ -77,7 +79,9 @@ class BinanceAlgo:
         }
 
     def _cancel_all(self, request: BinanceRequest) -> Json:
-        self._exchange.cancel_all_conditional(request.account, request.parameters.symbol(), request.now_ms)
+        symbol = request.parameters.symbol()
+        request.parameters.finish()
+        self._exchange.cancel_all_conditional(request.account, symbol, request.now_ms)
         return {"code": 200, "msg": "The operation of cancel all open order is done."}
 
     def _open_orders(self, request: BinanceRequest) -> list[Json]:

@@ -127,22 +127,23 @@ class BinanceApi:
         parameters = Parameters.parse(raw.query, raw.body)
         used = self._limits.use_weight(raw.address, endpoint.weight_of(parameters), now_ms)
         headers[_WEIGHT_HEADER] = str(used)
-        sender = self._sender(endpoint, raw, parameters, now_ms)
+        shown_ms = now_ms + self._clock.offset_ms
+        sender = self._sender(endpoint, raw, parameters, shown_ms)
         if sender is not None and endpoint.orders is not None:
             try:
                 self._limits.use_orders(sender.account_id, endpoint.orders(parameters), now_ms)
             finally:
                 headers |= self._limits.order_headers(sender.account_id, now_ms)
-        answer = endpoint.answer(BinanceRequest(parameters, sender, now_ms))
+        answer = endpoint.answer(BinanceRequest(parameters, sender, now_ms, shown_ms))
         parameters.finish()
         return answer
 
-    def _sender(self, endpoint: Endpoint, raw: _Raw, parameters: Parameters, now_ms: int) -> Account | None:
+    def _sender(self, endpoint: Endpoint, raw: _Raw, parameters: Parameters, shown_ms: int) -> Account | None:
         if endpoint.security is Security.NONE:
             return None
         account = self._authentication.account_of(raw.api_key)
         if endpoint.security is Security.SIGNED:
-            self._authentication.check(account, parameters, raw.query, raw.body, now_ms)
+            self._authentication.check(account, parameters, raw.query, raw.body, shown_ms)
         permitted = account.permissions.futures if endpoint.trades else account.permissions.reading
         if not permitted:
             raise BinanceError(-2015)

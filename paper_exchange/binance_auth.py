@@ -15,7 +15,7 @@ from paper_exchange.books import Books
 from paper_exchange.credentials import Credentialing
 
 KEY_HEADER = "X-MBX-APIKEY"
-_KEY = re.compile(r"^[A-Za-z0-9]{16,128}$")
+_KEY = re.compile(r"[A-Za-z0-9]{16,128}")
 _AHEAD_MS = 1000
 _DEFAULT_WINDOW_MS = 5000
 _MAX_WINDOW_MS = 60_000
@@ -34,7 +34,7 @@ class BinanceAuthentication:
         Raises:
             BinanceError: -2014 when it does not look like a key, -2015 when nobody has it.
         """
-        if api_key is None or not _KEY.match(api_key):
+        if api_key is None or not _KEY.fullmatch(api_key):
             raise BinanceError(-2014)
         account = self._books.account_of_key(api_key)
         if account is None or account.venue is not Venue.BINANCE:
@@ -67,8 +67,8 @@ def _unsigned(text: str) -> str | None:
 
 def is_signature(secret: str, payload: str, given: str) -> bool:
     """Whether this is the HMAC-SHA256 of the payload, compared in constant time."""
-    expected = hmac.new(secret.encode(), payload.encode(), sha256).hexdigest()
-    return hmac.compare_digest(expected.encode(), given.lower().encode())
+    expected = hmac.new(secret.encode(), payload.encode(errors="surrogateescape"), sha256).hexdigest()
+    return hmac.compare_digest(expected.encode(), given.lower().encode(errors="replace"))
 
 
 def _check_time(parameters: Parameters, now_ms: int) -> None:

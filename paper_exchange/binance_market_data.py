@@ -17,6 +17,7 @@ from paper_exchange.candles import INTERVALS_MS, MONTH, Candle
 from paper_exchange.exchange import MAX_OPEN_ORDERS, Exchange
 from paper_exchange.instruments import Instrument
 from paper_exchange.market import FUNDING_INTERVAL_MS
+from paper_exchange.orders import ZERO
 
 _DAY_MS = 86_400_000
 _NEVER_DELIVERED = 4_133_404_800_000
@@ -38,7 +39,7 @@ class BinanceMarketData:
 
         return {
             ("GET", "/fapi/v1/ping"): public(lambda request: {}),
-            ("GET", "/fapi/v1/time"): public(lambda request: {"serverTime": request.now_ms}),
+            ("GET", "/fapi/v1/time"): public(lambda request: {"serverTime": request.shown_ms}),
             ("GET", "/fapi/v1/exchangeInfo"): public(self._exchange_info),
             ("GET", "/fapi/v1/klines"): public(self._klines, _kline_weight),
             ("GET", "/fapi/v1/continuousKlines"): public(self._continuous_klines, _kline_weight),
@@ -51,6 +52,7 @@ class BinanceMarketData:
             ("GET", "/fapi/v2/ticker/price"): public(self._ticker_price, by_symbol(1, 2)),
             ("GET", "/fapi/v1/ticker/bookTicker"): public(self._book_ticker, by_symbol(2, 5)),
             ("GET", "/fapi/v1/ticker/24hr"): public(self._ticker_24h, by_symbol(1, 40)),
+            ("GET", "/fapi/v1/openInterest"): public(self._open_interest),
             ("GET", "/fapi/v1/depth"): public(self._depth, _depth_weight),
             ("GET", "/fapi/v1/trades"): public(self._trades, 5),
             ("GET", "/fapi/v1/aggTrades"): public(self._aggregate_trades, 20),
@@ -62,7 +64,7 @@ class BinanceMarketData:
         onboard_ms = self._market.history_begins_ms(next(iter(self._market.instruments)))
         return {
             "timezone": "UTC",
-            "serverTime": request.now_ms,
+            "serverTime": request.shown_ms,
             "futuresType": "U_MARGINED",
             "rateLimits": [
                 {
@@ -209,8 +211,8 @@ class BinanceMarketData:
         )
         last = self._market.last(instrument.symbol, now_ms)
         opening = hours[0].open
-        volume = sum((candle.volume for candle in hours), Decimal(0))
-        quote_volume = sum((candle.quote_volume for candle in hours), Decimal(0))
+        volume = sum((candle.volume for candle in hours), ZERO)
+        quote_volume = sum((candle.quote_volume for candle in hours), ZERO)
         precision = instrument.price_precision
         return {
             "symbol": instrument.symbol,
@@ -229,6 +231,16 @@ class BinanceMarketData:
             "firstId": (now_ms - _DAY_MS) // 1000,
             "lastId": now_ms // 1000,
             "count": _DAY_MS // 1000,
+        }
+
+    def _open_interest(self, request: BinanceRequest) -> Json:
+        """What all accounts of this exchange hold long."""
+        instrument = self._symbol(request)
+        long = sum((max(p.quantity, ZERO) for p in self._exchange.books.held(instrument.symbol)), ZERO)
+        return {
+            "symbol": instrument.symbol,
+            "openInterest": plain(long, instrument.quantity_precision),
+            "time": request.now_ms,
         }
 
     # Synthetic book and trades

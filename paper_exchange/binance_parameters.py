@@ -19,6 +19,7 @@ CLIENT_ID = r"^[\.A-Z\:/a-z0-9_-]{1,36}$"
 SYMBOL = r"^[A-Z0-9-_.]{1,20}$"
 _INTEGER = r"^-?[0-9]{1,20}$"
 _MAX_CLIENT_ID = 36
+_LATEST_MS = 253_402_300_799_000  # the end of the year 9999
 
 E = TypeVar("E", bound=StrEnum)
 
@@ -68,7 +69,7 @@ class Parameters:
 
     def matching(self, name: str, pattern: str) -> str | None:
         value = self.optional(name)
-        if value is not None and not re.match(pattern, value):
+        if value is not None and not re.fullmatch(pattern, value):
             raise illegal_characters(name, pattern)
         return value
 
@@ -129,9 +130,15 @@ class Parameters:
             raise BinanceError(-1130, "Data sent for parameter 'limit' is not valid.")
         return min(value, maximum)
 
+    def _time(self, name: str) -> int | None:
+        value = self.integer(name)
+        if value is not None and not 0 <= value <= _LATEST_MS:
+            raise BinanceError(-1130, f"Data sent for parameter '{name}' is not valid.")
+        return value
+
     def window(self) -> tuple[int | None, int | None]:
         """startTime and endTime."""
-        start, end = self.integer("startTime"), self.integer("endTime")
+        start, end = self._time("startTime"), self._time("endTime")
         if start is not None and end is not None and start > end:
             raise BinanceError(-1023, "Start time is greater than end time.")
         return start, end

@@ -19,11 +19,18 @@ class Security(Enum):
 
 @dataclass(frozen=True, slots=True)
 class BinanceRequest:
-    """One request. `sender` is who sent it, None for a public call."""
+    """One request.
+
+    Attributes:
+        sender: Who sent it; None for a public call.
+        now_ms: The exchange's time.
+        shown_ms: The time that the exchange shows, which a fault may have set wrong.
+    """
 
     parameters: Parameters
     sender: Account | None
     now_ms: int
+    shown_ms: int
 
     @property
     def account(self) -> Account:

@@ -108,11 +108,14 @@ class BinanceTrade:
     # Canceling and amending
 
     def _cancel(self, request: BinanceRequest) -> Json:
-        return self._json(self._exchange.cancel(request.account, self._named(request), request.now_ms))
+        order = self._named(request)
+        request.parameters.finish()
+        return self._json(self._exchange.cancel(request.account, order, request.now_ms))
 
     def _cancel_batch(self, request: BinanceRequest) -> list[Json]:
         symbol = self._exchange.instrument(request.parameters.symbol()).symbol
         names = _names(request.parameters)
+        request.parameters.finish()
 
         def cancel(find: Callable[[Account, str], Order | None]) -> Json:
             order = find(request.account, symbol)
@@ -124,7 +127,9 @@ class BinanceTrade:
         return [_or_error(cancel, find) for find in finders]
 
     def _cancel_all(self, request: BinanceRequest) -> Json:
-        self._exchange.cancel_all(request.account, request.parameters.symbol(), request.now_ms)
+        symbol = request.parameters.symbol()
+        request.parameters.finish()
+        self._exchange.cancel_all(request.account, symbol, request.now_ms)
         return {"code": 200, "msg": "The operation of cancel all open order is done."}
 
     def _countdown(self, request: BinanceRequest) -> Json:
@@ -132,6 +137,7 @@ class BinanceTrade:
         delay_ms = request.parameters.required_integer("countdownTime")
         if delay_ms < 0:
             raise BinanceError(-1130, "Data sent for parameter 'countdownTime' is not valid.")
+        request.parameters.finish()
         self._exchange.cancel_all_after(request.account, symbol, delay_ms, request.now_ms)
         return {"symbol": symbol, "countdownTime": str(delay_ms)}
 
@@ -146,7 +152,7 @@ class BinanceTrade:
 
     def _amended(self, request: BinanceRequest, parameters: Parameters) -> Json:
         order = self._named(replace(request, parameters=parameters))
-        parameters.ignore("modifyId", "recvWindow")
+        parameters.ignore("modifyId")
         reduce_only = parameters.flag("reduceOnly")
         side = side_of(parameters)
         quantity, price = parameters.decimal("quantity"), parameters.decimal("price")
@@ -265,7 +271,7 @@ def _placement(parameters: Parameters, account: Account) -> _Placement:
     if quantity is None:
         raise mandatory("quantity")
     response = response_type_of(parameters)
-    parameters.ignore("priceProtect", "workingType")
+    _refuse_conditional_terms(parameters, kind)
     new = NewOrder(
         symbol=symbol,
         side=side,
@@ -289,6 +295,16 @@ def _type(parameters: Parameters) -> OrderType:
     if kind not in (OrderType.LIMIT, OrderType.MARKET):
         raise BinanceError(-1116, "Invalid orderType.")
     return OrderType(kind)
+
+
+def _refuse_conditional_terms(parameters: Parameters, kind: OrderType) -> None:
+    """Terms of conditional orders have no place here; switched off, they do no harm."""
+    if parameters.flag("closePosition"):
+        raise BinanceError(-4136, f"Target strategy invalid for orderType {kind},closePosition true")
+    for name in ("stopPrice", "activationPrice", "callbackRate"):
+        if parameters.optional(name) is not None:
+            raise not_required(name.lower())
+    parameters.ignore("priceProtect", "workingType")
 
 
 def _price_terms(parameters: Parameters, kind: OrderType) -> tuple[Decimal, TimeInForce]:
@@ -340,7 +356,9 @@ def _as_text(value: object) -> str:
 
 def _names(parameters: Parameters) -> tuple[list[int], list[str]]:
     """orderIdList and origClientOrderIdList, both JSON lists."""
-    ids, clients = parameters.optional("orderIdList"), parameters.optional("origClientOrderIdList")
+    # ccxt writes the names in lower case, and the real exchange takes them.
+    ids = parameters.optional("orderIdList") or parameters.optional("orderidlist")
+    clients = parameters.optional("origClientOrderIdList") or parameters.optional("origclientorderidlist")
     if ids is None and clients is None:
         raise either("orderIdList", "origClientOrderIdList")
     try:

@@ -191,10 +191,14 @@ class Books:
     def note(self, event: Event) -> None:
         self._events.append(event)
 
-    def drain(self) -> list[Event]:
-        """The events since the last call."""
-        events, self._events = self._events, []
-        return events
+    @property
+    def pending(self) -> list[Event]:
+        """The events that have not been committed."""
+        return self._events
+
+    def committed(self) -> None:
+        """Forgets the pending events: they are durable now."""
+        self._events = []
 
     def _index_position(self, position: Position) -> None:
         key = (position.account_id, position.side)

@@ -5,18 +5,27 @@ from typing import Protocol
 
 
 class Clock(Protocol):
-    """Tells the time."""
+    """Tells the time.
+
+    Attributes:
+        offset_ms: How wrong the clock is that the protocols show and judge timestamps by. What happens on the
+            exchange itself is not touched by it.
+    """
+
+    offset_ms: int
 
     def now_ms(self) -> int:
-        """Returns Unix milliseconds, UTC."""
+        """Returns Unix milliseconds, UTC; never less than before."""
         ...
 
 
 class SystemClock:
-    """The machine's clock plus an offset, so that a test can set the exchange's clock wrong."""
+    """The machine's clock; it stands still where the machine's goes back."""
 
     def __init__(self) -> None:
         self.offset_ms = 0
+        self._latest_ms = 0
 
     def now_ms(self) -> int:
-        return time.time_ns() // 1_000_000 + self.offset_ms
+        self._latest_ms = max(self._latest_ms, time.time_ns() // 1_000_000)
+        return self._latest_ms

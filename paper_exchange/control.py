@@ -1,7 +1,8 @@
 """Control of the paper exchange for tests and demos, and the referee's view of what happened.
 
 Only for peers on this machine that send the header `X-Paper-Control: 1`, which a web page cannot send across
-origins. Bad input is answered 400 `{"error": "…"}` and changes nothing.
+origins, and that name the exchange by address: a page may bind a name of its own to 127.0.0.1. Bad input is
+answered 400 `{"error": "…"}` and changes nothing.
 """
 
 import json
@@ -14,7 +15,7 @@ from typing import Any
 from aiohttp import web
 
 from paper_exchange.accounts import DEFAULT_BALANCE, Permissions, Venue
-from paper_exchange.clock import SystemClock
+from paper_exchange.clock import Clock
 from paper_exchange.credentials import Credentialing
 from paper_exchange.exchange import Exchange
 from paper_exchange.faults import ClockOffset, Faults, Rule, RuleInvalid, parse_rules
@@ -41,7 +42,7 @@ class Control:
         self,
         exchange: Exchange,
         *,
-        clock: SystemClock,
+        clock: Clock,
         credentialing: Credentialing,
         faults: Faults,
         journal: Journal,
@@ -71,7 +72,9 @@ class Control:
 
     def _guarded(self, answer: Callable[[Any], Any]) -> Handler:
         async def handle(request: web.Request) -> web.StreamResponse:
-            if not _is_local(request) or request.headers.get(HEADER) != "1":
+            if not (_is_local(request) and _names_this_machine(request.url.host)) or (
+                request.headers.get(HEADER) != "1"
+            ):
                 return web.json_response({"error": "control is for this machine only"}, status=403)
             try:
                 argument = await _body(request) if request.method == "POST" else dict(request.query)
@@ -169,6 +172,15 @@ def _is_local(request: web.Request) -> bool:
         return False
     mapped = getattr(peer, "ipv4_mapped", None)
     return (mapped or peer).is_loopback
+
+
+def _names_this_machine(host: str | None) -> bool:
+    """Only an address or `localhost`: a name of somebody's own may have been bound to this machine."""
+    try:
+        ip_address(host or "")
+    except ValueError:
+        return host == "localhost"
+    return True
 
 
 async def _body(request: web.Request) -> Any:

@@ -1,7 +1,7 @@
 """The exchange: commands in, events out. Knows no HTTP and no protocol.
 
 Every command first lets time pass up to now (`advance`), then checks, then changes; a refused command changes
-nothing. The caller commits `books.drain()` before it answers.
+nothing. The caller commits `books.pending` before it answers.
 """
 
 from dataclasses import dataclass, replace
@@ -33,6 +33,7 @@ from paper_exchange.orders import (
     Side,
     TimeInForce,
     TriggerPrice,
+    closes_hedged,
 )
 from paper_exchange.refusals import Reason, Refused
 from paper_exchange.risk import Risk
@@ -211,7 +212,7 @@ class Exchange:
         if new.type is OrderType.LIMIT:
             check_price(instrument, new.price)
             check_limit_price(instrument, new.side, new.price, mark=quote.mark)
-        if not new.reduce_only and not _closes_in_hedge_mode(new.side, new.position_side):
+        if not new.reduce_only and not closes_hedged(new.side, new.position_side):
             check_notional(instrument, new.quantity * (new.price or quote.last))
         if new.time_in_force is TimeInForce.GTD and new.good_till_ms <= now_ms + MIN_GOOD_TILL_MS:
             raise Refused(Reason.GOOD_TILL_DATE)
@@ -356,7 +357,7 @@ class Exchange:
             check_price(instrument, new.trigger_price)
             if is_beyond(new.type, new.side, new.trigger_price, watched):
                 raise Refused(Reason.WOULD_TRIGGER)
-        if not reduces and not _closes_in_hedge_mode(new.side, new.position_side):
+        if not reduces and not closes_hedged(new.side, new.position_side):
             check_notional(instrument, new.quantity * (new.price or new.trigger_price or watched))
         if new.time_in_force is TimeInForce.GTD and new.good_till_ms <= now_ms + MIN_GOOD_TILL_MS:
             raise Refused(Reason.GOOD_TILL_DATE)
@@ -364,7 +365,7 @@ class Exchange:
 
     def _check_close_position(self, account: Account, new: NewConditionalOrder) -> None:
         """One stop and one take profit may close a position; in hedge mode from its closing side only."""
-        if account.hedge_mode and not _closes_in_hedge_mode(new.side, new.position_side):
+        if account.hedge_mode and not closes_hedged(new.side, new.position_side):
             raise Refused(Reason.CLOSE_POSITION_SIDE)
         for other in self.books.of(account).open_conditional.values():
             if (
@@ -413,7 +414,7 @@ def _order(account: Account, new: NewOrder, now_ms: int) -> Order:
         create_ms=now_ms,
         update_ms=now_ms,
         original_type=new.type,
-        reduce_only=new.reduce_only,
+        reduce_only=new.reduce_only or closes_hedged(new.side, new.position_side),
         good_till_ms=new.good_till_ms,
         self_trade_prevention=new.self_trade_prevention,
     )
@@ -424,10 +425,6 @@ def _check_position_side(account: Account, side: PositionSide, reduce_only: bool
         raise Refused(Reason.POSITION_SIDE_MISMATCH)
     if account.hedge_mode and reduce_only:
         raise Refused(Reason.REDUCE_ONLY_IN_HEDGE_MODE)
-
-
-def _closes_in_hedge_mode(side: Side, position_side: PositionSide) -> bool:
-    return (side, position_side) in ((Side.SELL, PositionSide.LONG), (Side.BUY, PositionSide.SHORT))
 
 
 def _check_time_in_force(order: Order, last: Decimal) -> None:

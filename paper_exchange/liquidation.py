@@ -5,8 +5,6 @@ loses all its cross positions at once, an isolated position only itself, both at
 liquidation fee. What the margin does not cover is paid by the insurance fund.
 """
 
-from collections.abc import Iterable
-
 from paper_exchange.accounts import Account, MarginType, Position
 from paper_exchange.books import Books
 from paper_exchange.clearing import Clearing
@@ -59,19 +57,14 @@ class Liquidation:
         self._take_over(account, cross, now_ms)
 
     def _take_over(self, account: Account, positions: list[Position], now_ms: int) -> None:
-        self._cancel_orders(account, {position.symbol for position in positions}, now_ms)
-        floor = account.cross_wallet if self._isolated(account, positions) else ZERO
+        isolated = account.setting(positions[0].symbol).margin_type is MarginType.ISOLATED
+        floor = account.cross_wallet if isolated else ZERO
+        for order in list(self._books.of(account).open_orders.values()):
+            if not isolated or order.symbol == positions[0].symbol:
+                self._matching.close(order, OrderStatus.EXPIRED, now_ms)
         for position in positions:
             self._close(account, position, now_ms)
         self._clearing.cover_loss(account, floor, positions[0].symbol, now_ms)
-
-    def _isolated(self, account: Account, positions: list[Position]) -> bool:
-        return account.setting(positions[0].symbol).margin_type is MarginType.ISOLATED
-
-    def _cancel_orders(self, account: Account, symbols: Iterable[str], now_ms: int) -> None:
-        for order in list(self._books.of(account).open_orders.values()):
-            if order.symbol in symbols:
-                self._matching.close(order, OrderStatus.EXPIRED, now_ms)
 
     def _close(self, account: Account, position: Position, now_ms: int) -> None:
         was_long = position.quantity > 0

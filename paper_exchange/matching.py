@@ -26,6 +26,7 @@ from paper_exchange.orders import (
     Side,
     TimeInForce,
     TriggerPrice,
+    closes_hedged,
 )
 from paper_exchange.refusals import Refused
 from paper_exchange.risk import Risk
@@ -194,7 +195,9 @@ class Matching:
             create_ms=now_ms,
             update_ms=now_ms,
             original_type=conditional.type,
-            reduce_only=conditional.reduce_only or conditional.close_position,
+            reduce_only=conditional.reduce_only
+            or conditional.close_position
+            or closes_hedged(conditional.side, conditional.position_side),
             close_position=conditional.close_position,
             good_till_ms=conditional.good_till_ms,
             trigger_price=conditional.trigger_price,

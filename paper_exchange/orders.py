@@ -32,6 +32,11 @@ class PositionSide(StrEnum):
     SHORT = "SHORT"
 
 
+def closes_hedged(side: Side, position_side: PositionSide) -> bool:
+    """Whether an order of this side takes off a position of hedge mode, and can do nothing else."""
+    return (side, position_side) in ((Side.SELL, PositionSide.LONG), (Side.BUY, PositionSide.SHORT))
+
+
 class OrderType(StrEnum):
     LIMIT = "LIMIT"
     MARKET = "MARKET"

@@ -7,7 +7,7 @@ from paper_exchange.books import Books
 from paper_exchange.instruments import Instrument
 from paper_exchange.margin import AccountMargin, account_margin, symbol_margin
 from paper_exchange.market import Market, Quote
-from paper_exchange.orders import ZERO, Order, PositionSide, Side
+from paper_exchange.orders import ZERO, Order, Side
 from paper_exchange.refusals import Reason, Refused
 
 
@@ -61,9 +61,6 @@ class Risk:
             raise Refused(Reason.REDUCE_ONLY)
 
     def _check_affordable(self, account: Account, order: Order, quote: Quote, now_ms: int) -> None:
-        position = account.position(order.symbol, order.position_side)
-        if order.position_side is not PositionSide.BOTH and position.closable(order.side) >= order.quantity:
-            return
         resting = [o for o in self._books.of(account).open_orders.values() if o.symbol == order.symbol]
         before = symbol_margin(account, order.symbol, resting, quote)
         after = symbol_margin(account, order.symbol, [*resting, order], quote)

@@ -12,7 +12,7 @@ from paper_exchange.binance_auth import BinanceAuthentication
 from paper_exchange.binance_limits import Limits, RequestLimits
 from paper_exchange.books import Books
 from paper_exchange.candles import FilePath
-from paper_exchange.clock import SystemClock
+from paper_exchange.clock import Clock, SystemClock
 from paper_exchange.control import Control
 from paper_exchange.credentials import Credentialing, master_key
 from paper_exchange.exchange import Exchange
@@ -36,7 +36,7 @@ class PaperExchange:
         exchange: Its inside, for tests that look behind the protocol.
     """
 
-    def __init__(self, *, exchange: Exchange, clock: SystemClock, store: Store | None) -> None:
+    def __init__(self, *, exchange: Exchange, clock: Clock, store: Store | None) -> None:
         self.exchange = exchange
         self.url = ""
         self._clock = clock
@@ -46,9 +46,10 @@ class PaperExchange:
 
     def commit(self) -> None:
         """Makes everything that has happened durable."""
-        events = self.exchange.books.drain()
-        if events and self._store is not None:
-            self._store.commit(events, self.exchange.books.counters)
+        books = self.exchange.books
+        if books.pending and self._store is not None:
+            self._store.commit(books.pending, books.counters)
+        books.committed()
 
     async def serve(self, app: web.Application, host: str, port: int) -> None:
         self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=1.0)
@@ -58,6 +59,17 @@ class PaperExchange:
         bound_host, bound_port = self._runner.addresses[0][:2]
         self.url = f"http://{f'[{bound_host}]' if ':' in bound_host else bound_host}:{bound_port}"
         self._ticking = asyncio.create_task(self._tick())
+
+    async def wait_until(self, stopped: asyncio.Event) -> None:
+        """Waits until it is to stop; raises what stopped the exchange's time, if that comes first."""
+        assert self._ticking is not None, "waits only for an exchange that serves"
+        asked = asyncio.create_task(stopped.wait())
+        try:
+            done, _ = await asyncio.wait({asked, self._ticking}, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            asked.cancel()
+        if self._ticking in done:
+            self._ticking.result()
 
     async def close(self) -> None:
         """Stops answering and closes the store; nothing that was answered is lost."""
@@ -89,7 +101,7 @@ async def start(
     faults: Sequence[Rule | ClockOffset] = (),
     state: Path | None = None,
     limits: Limits | None = None,
-    clock: SystemClock | None = None,
+    clock: Clock | None = None,
 ) -> PaperExchange:
     """Starts a paper exchange in this event loop.
 

@@ -38,6 +38,7 @@ _SCHEMA = """
         kind TEXT NOT NULL, id TEXT NOT NULL, body TEXT NOT NULL, PRIMARY KEY (kind, id)
     ) WITHOUT ROWID
 """
+_FORGET = "DELETE FROM record WHERE kind NOT IN ('origin', 'lock', 'account', 'instrument')"
 _NAMES: dict[type[Any], tuple[str, ...]] = {}
 _READERS: dict[type[Any], dict[str, Callable[[Any], Any]]] = {}
 
@@ -110,22 +111,20 @@ class Store:
         for income in sorted(self._all("income", Income), key=lambda income: income.income_id):
             books.index_income(income)
         books.counters = next(self._all("counters", Counters), books.counters)
-        books.drain()
+        books.committed()
 
     def commit(self, events: Iterable[Event], counters: Counters) -> None:
         """Writes the entities of these events in one transaction."""
         self._database.execute("BEGIN IMMEDIATE")
-        for event in events:
-            if isinstance(event, Cleared):
-                self._database.execute(
-                    "DELETE FROM record WHERE kind NOT IN ('origin', 'lock', 'account', 'instrument')"
-                )
-            self._database.executemany(
-                "INSERT OR REPLACE INTO record VALUES (?, ?, ?)", list(_records(event))
-            )
-        self._database.execute(
-            "INSERT OR REPLACE INTO record VALUES ('counters', '', ?)", (encode(counters),)
-        )
+        try:
+            for event in events:
+                if isinstance(event, Cleared):
+                    self._database.execute(_FORGET)
+                self._database.executemany(_WRITE, _records(event))
+            self._database.execute(_WRITE, ("counters", "", encode(counters)))
+        except BaseException:
+            self._database.execute("ROLLBACK")
+            raise
         self._database.execute("COMMIT")
 
     def _all(self, kind: str, cls: type[T]) -> Iterator[T]:
