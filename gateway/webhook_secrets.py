@@ -29,6 +29,7 @@ from tradekit.service.secret import Secret
 log = logging.getLogger(__name__)
 
 CHANNEL = "gateway_webhook_secrets"
+FIRST_READING_S = 2.0
 RECONNECT_S = 0.5
 # How soon a connection that died silently is noticed.
 PING_INTERVAL_S = 10.0
@@ -71,7 +72,12 @@ class WebhookSecrets:
         self._clock = clock
         self._operator = hash_secret(operator_secret.reveal()) if operator_secret else _NO_HASH
         self._accounts: dict[str, AccountSecret] = {}
-        self.loaded = False
+        self._loaded = asyncio.Event()
+
+    @property
+    def loaded(self) -> bool:
+        """Whether all accounts were read at least once."""
+        return self._loaded.is_set()
 
     def owner(self, account_id: str, shown: str) -> str | None:
         """The id of the user whose account this is, if `shown` opens it.
@@ -88,9 +94,15 @@ class WebhookSecrets:
 
     @asynccontextmanager
     async def kept_fresh(self, url: Secret) -> AsyncIterator[None]:
-        """Follows the database while the block runs; `loaded` says when the first reading is done."""
+        """Follows the database while the block runs.
+
+        Waits a little for the first reading; without a database the block begins all the same, and `loaded`
+        says when it is done.
+        """
         follower = asyncio.create_task(self._follow(url))
         try:
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._loaded.wait(), FIRST_READING_S)
             yield
         finally:
             follower.cancel()
@@ -114,7 +126,7 @@ class WebhookSecrets:
             await connection.add_listener(CHANNEL, lambda *notice: changed.put_nowait(notice[3]))
             rows = await connection.fetch(_SELECT_ALL)
             self._accounts = {str(row["account_id"]): _account_secret(row) for row in rows}
-            self.loaded = True
+            self._loaded.set()
             while True:
                 await self._apply_next(connection, changed)
         finally:

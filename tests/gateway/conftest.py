@@ -29,7 +29,7 @@ from tradingbot.execution.v1.execution_pb2_grpc import add_ExecutionServiceServi
 from vault_service.keyring import Keyring, read_key
 
 Tls = Callable[[str], TlsFiles]
-Start = Callable[..., AbstractAsyncContextManager[Running]]
+Start = Callable[..., AbstractAsyncContextManager["GatewayUnderTest"]]
 
 API = "/api/v1"
 PASSWORD = "a fairly long password"
@@ -185,7 +185,7 @@ def settings(database: TestDatabase, tls: Tls, vault_address: str, execution_add
 @pytest.fixture
 def start(
     settings: Settings, execution: ScriptedExecution, clock: MovableClock, database: TestDatabase
-) -> Callable[..., AbstractAsyncContextManager[GatewayUnderTest]]:
+) -> Start:
     """Starts a gateway with some settings changed."""
 
     @asynccontextmanager
@@ -200,9 +200,7 @@ def start(
 
 
 @pytest.fixture
-async def gateway(
-    start: Callable[..., AbstractAsyncContextManager[GatewayUnderTest]],
-) -> AsyncIterator[GatewayUnderTest]:
+async def gateway(start: Start) -> AsyncIterator[GatewayUnderTest]:
     """A gateway as on one machine."""
     async with start() as under_test:
         yield under_test
