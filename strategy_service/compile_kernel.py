@@ -45,8 +45,8 @@ class Decisions:
     Attributes:
         enter_long, enter_short: Never both on one bar.
         exit_long, exit_short: Close without opening the opposite.
-        atr: Average true range in the quote currency; NaN until `ATR_PERIOD` bars are there, and then no
-            entry is.
+        atr: Average true range in the quote currency; NaN until `ATR_PERIOD` bars are there. Without one
+            above 0 there is no entry.
     """
 
     enter_long: Flags
@@ -66,7 +66,8 @@ def decide(strategy: Strategy, values: Values, candles: Candles) -> Decisions:
     """
     evaluation = _Evaluation(values, candles)
     true_ranges = atr(candles.high, candles.low, candles.close, ATR_PERIOD)
-    ready = ~np.isnan(true_ranges)
+    # False for NaN too. A market that does not move leaves no room for a stop.
+    ready = true_ranges > 0
     enter_long = evaluation.flags(strategy.enter_long) & ready
     return Decisions(
         enter_long=enter_long,

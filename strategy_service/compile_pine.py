@@ -288,7 +288,8 @@ def _protection(strategy: Strategy) -> list[str]:
 def _decisions(strategy: Strategy, series: _SeriesNames) -> tuple[str, ...]:
     held = {"long": "strategy.position_size > 0", "short": "strategy.position_size < 0"}
     lines = [
-        "ready = barstate.isconfirmed and not na(atr)",
+        # Not true for na either.
+        "ready = barstate.isconfirmed and atr > 0",
         f"enter_long = {series.condition(strategy.enter_long)}",
         f"enter_short = {series.condition(strategy.enter_short)}",
         "go_long = ready and enter_long and strategy.position_size <= 0",

@@ -236,7 +236,7 @@ class Strategy(Outline):
     position is open reverses it; one in the direction of the open position is ignored; if both entries are
     true on one bar the long one counts. Each entry gets a stop loss and a take profit, measured from its
     fill price in multiples of the average true range (period `tradekit.market.sizing.ATR_PERIOD`) of the
-    bar that decided.
+    bar that decided; without a range above 0 there is no entry.
 
     Attributes:
         enter_long, enter_short: When to open.

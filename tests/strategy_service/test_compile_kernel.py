@@ -95,6 +95,14 @@ def test_long_counts_when_both_are_true(make_candles: MakeCandles) -> None:
     assert not decisions.enter_short.any()
 
 
+@pytest.mark.parametrize("price", [100.0, 0.1, 2648.33])
+def test_a_market_that_stands_still_gives_no_entry(make_candles: MakeCandles, price: float) -> None:
+    candles = make_candles([(price, price, price, price)] * 60)
+    decisions = decide_with(candles, enter_long=close <= open_price, enter_short=close >= open_price)
+    assert not decisions.enter_long.any()
+    assert not decisions.enter_short.any()
+
+
 def test_every_function_of_the_language_is_computed() -> None:
     assert set(FUNCTIONS) == set(Function)
 
