@@ -113,29 +113,27 @@ async def test_without_an_account_the_script_leaves_it_to_the_user(gateway: Stub
     assert 'account_id = input.string("", ' in answer.script
 
 
-@pytest.mark.parametrize(
-    ("changes", "kind", "reason"),
-    [
-        ({"strategy": "none"}, NotFound, "STRATEGY_NOT_FOUND"),
-        ({"strategy": "ichimoku"}, FailedPrecondition, "STRATEGY_NOT_AVAILABLE"),
-        ({"pine_version": 7}, InvalidArgument, "PINE_VERSION_UNSUPPORTED"),
-        ({"parameters": {"fast": "0"}}, InvalidArgument, "PARAMETER_INVALID"),
-        ({"parameters": {"speed": "1"}}, InvalidArgument, "PARAMETER_UNKNOWN"),
-        ({"symbol": "http://example.com"}, InvalidArgument, "SYMBOL_MALFORMED"),
-        ({"symbol": "../etc/passwd"}, InvalidArgument, "SYMBOL_MALFORMED"),
-        ({"symbol": "ETHBTC"}, InvalidArgument, "SYMBOL_MALFORMED"),
-        ({"timeframe": "15x"}, InvalidArgument, "TIMEFRAME_MALFORMED"),
-        ({"timeframe": ""}, InvalidArgument, "TIMEFRAME_MALFORMED"),
-        ({"exchange": "kraken"}, InvalidArgument, "FIELD_INVALID"),
-        ({"account_id": '"\n//'}, InvalidArgument, "FIELD_INVALID"),
-    ],
-)
-async def test_B50_a_wrong_export_is_refused(
-    gateway: Stub, changes: dict[str, object], kind: type[ServiceError], reason: str
-) -> None:
-    refusal = await refusal_of(gateway.ExportPine(export_request(**changes), timeout=5))
-    assert isinstance(refusal, kind)
-    assert refusal.reason == reason
+WRONG_EXPORTS: list[tuple[dict[str, object], type[ServiceError], str]] = [
+    ({"strategy": "none"}, NotFound, "STRATEGY_NOT_FOUND"),
+    ({"strategy": "ichimoku"}, FailedPrecondition, "STRATEGY_NOT_AVAILABLE"),
+    ({"pine_version": 7}, InvalidArgument, "PINE_VERSION_UNSUPPORTED"),
+    ({"parameters": {"fast": "0"}}, InvalidArgument, "PARAMETER_INVALID"),
+    ({"parameters": {"speed": "1"}}, InvalidArgument, "PARAMETER_UNKNOWN"),
+    ({"symbol": "http://example.com"}, InvalidArgument, "SYMBOL_MALFORMED"),
+    ({"symbol": "../etc/passwd"}, InvalidArgument, "SYMBOL_MALFORMED"),
+    ({"symbol": "ETHBTC"}, InvalidArgument, "SYMBOL_MALFORMED"),
+    ({"timeframe": "15x"}, InvalidArgument, "TIMEFRAME_MALFORMED"),
+    ({"timeframe": ""}, InvalidArgument, "TIMEFRAME_MALFORMED"),
+    ({"exchange": "kraken"}, InvalidArgument, "FIELD_INVALID"),
+    ({"account_id": '"\n//'}, InvalidArgument, "FIELD_INVALID"),
+]
+
+
+async def test_B50_a_wrong_export_is_refused(gateway: Stub) -> None:
+    for changes, kind, reason in WRONG_EXPORTS:
+        refusal = await refusal_of(gateway.ExportPine(export_request(**changes), timeout=5))
+        assert isinstance(refusal, kind), changes
+        assert refusal.reason == reason, changes
 
 
 async def test_a_backtest_runs_and_is_kept(gateway: Stub) -> None:
@@ -174,23 +172,23 @@ async def test_T21_another_users_backtest_is_not_there(gateway: Stub) -> None:
     assert refusals[0].message == refusals[1].message
 
 
-@pytest.mark.parametrize(
-    ("changes", "reason"),
-    [
-        ({"strategy": "none"}, "STRATEGY_NOT_FOUND"),
-        ({"strategy": "rsi_ema"}, "STRATEGY_NOT_AVAILABLE"),
-        ({"fast": "x"}, "PARAMETER_INVALID"),
-        ({"symbol": "?"}, "SYMBOL_MALFORMED"),
-        ({"user_id": "me"}, "FIELD_INVALID"),
-        ({"initial_capital": "0"}, "PARAMETER_INVALID"),
-        ({"initial_capital": "1e400"}, "FIELD_INVALID"),
-        ({"slow": "300"}, "CANDLES_INVALID"),
-    ],
-)
-async def test_B51_a_wrong_backtest_is_refused(gateway: Stub, changes: dict[str, str], reason: str) -> None:
-    requests = requests_of(random_columns(200, 1), **changes)
-    refusal = await refusal_of(gateway.RunBacktest(requests, timeout=60))
-    assert refusal.reason == reason
+WRONG_BACKTESTS: list[tuple[dict[str, str], str]] = [
+    ({"strategy": "none"}, "STRATEGY_NOT_FOUND"),
+    ({"strategy": "rsi_ema"}, "STRATEGY_NOT_AVAILABLE"),
+    ({"fast": "x"}, "PARAMETER_INVALID"),
+    ({"symbol": "?"}, "SYMBOL_MALFORMED"),
+    ({"user_id": "me"}, "FIELD_INVALID"),
+    ({"initial_capital": "0"}, "PARAMETER_INVALID"),
+    ({"initial_capital": "1e400"}, "FIELD_INVALID"),
+    ({"slow": "300"}, "CANDLES_INVALID"),
+]
+
+
+async def test_B51_a_wrong_backtest_is_refused(gateway: Stub) -> None:
+    for changes, reason in WRONG_BACKTESTS:
+        requests = requests_of(random_columns(200, 1), **changes)
+        refusal = await refusal_of(gateway.RunBacktest(requests, timeout=60))
+        assert refusal.reason == reason, changes
 
 
 async def test_a_wrong_candle_is_named_by_its_row_over_all_pieces(gateway: Stub) -> None:
@@ -201,37 +199,35 @@ async def test_a_wrong_candle_is_named_by_its_row_over_all_pieces(gateway: Stub)
     assert refusal.metadata["row"] == "5501"
 
 
-@pytest.mark.parametrize(
-    ("messages", "reason"),
-    [
-        ([], "FIELD_INVALID"),
-        ([strategy_pb2.RunBacktestRequest(candles=strategy_pb2.Candles())], "FIELD_INVALID"),
-        (list(requests_of(random_columns(2, 1)))[:1], "CANDLES_INVALID"),
-        (list(requests_of(random_columns(2, 1)))[:1] * 2, "FIELD_INVALID"),
-        (
-            [
-                *list(requests_of(random_columns(2, 1)))[:1],
-                strategy_pb2.RunBacktestRequest(candles=strategy_pb2.Candles(open_time_ms=[1, 2], open=[1])),
-            ],
-            "CANDLES_INVALID",
-        ),
-    ],
-)
-async def test_a_malformed_stream_is_refused(
-    gateway: Stub, messages: list[strategy_pb2.RunBacktestRequest], reason: str
-) -> None:
-    refusal = await refusal_of(gateway.RunBacktest(iter(messages), timeout=60))
-    assert isinstance(refusal, InvalidArgument)
-    assert refusal.reason == reason
+MALFORMED_STREAMS: list[tuple[list[strategy_pb2.RunBacktestRequest], str]] = [
+    ([], "FIELD_INVALID"),
+    ([strategy_pb2.RunBacktestRequest(candles=strategy_pb2.Candles())], "FIELD_INVALID"),
+    (list(requests_of(random_columns(2, 1)))[:1], "CANDLES_INVALID"),
+    (list(requests_of(random_columns(2, 1)))[:1] * 2, "FIELD_INVALID"),
+    (
+        [
+            *list(requests_of(random_columns(2, 1)))[:1],
+            strategy_pb2.RunBacktestRequest(candles=strategy_pb2.Candles(open_time_ms=[1, 2], open=[1])),
+        ],
+        "CANDLES_INVALID",
+    ),
+]
 
 
-@pytest.mark.parametrize("caller", ["vault", "execution", "strategy"])
-async def test_T07_only_the_gateway_may_call(running: Addresses, tls: Tls, caller: str) -> None:
-    async with dial(running.grpc, service="strategy", tls=tls(caller)) as channel:
-        stub = strategy_pb2_grpc.StrategyServiceStub(channel)
-        refusal = await refusal_of(stub.ListStrategies(strategy_pb2.ListStrategiesRequest(), timeout=5))
-    assert isinstance(refusal, PermissionDenied)
-    assert refusal.reason == "CALLER_NOT_ALLOWED"
+async def test_a_malformed_stream_is_refused(gateway: Stub) -> None:
+    for messages, reason in MALFORMED_STREAMS:
+        refusal = await refusal_of(gateway.RunBacktest(iter(messages), timeout=60))
+        assert isinstance(refusal, InvalidArgument)
+        assert refusal.reason == reason, messages
+
+
+async def test_T07_only_the_gateway_may_call(running: Addresses, tls: Tls) -> None:
+    for caller in ("vault", "execution", "strategy"):
+        async with dial(running.grpc, service="strategy", tls=tls(caller)) as channel:
+            stub = strategy_pb2_grpc.StrategyServiceStub(channel)
+            refusal = await refusal_of(stub.ListStrategies(strategy_pb2.ListStrategiesRequest(), timeout=5))
+        assert isinstance(refusal, PermissionDenied)
+        assert refusal.reason == "CALLER_NOT_ALLOWED"
 
 
 async def test_a_kept_backtest_cannot_be_changed(gateway: Stub, database: TestDatabase) -> None:
