@@ -70,7 +70,8 @@ class Person:
 
     async def call(self, method: str, path: str, **arguments: Any) -> httpx.Response:
         """One request to a route behind /api/v1."""
-        return await self.http.request(method, API + path, headers=self.headers, **arguments)
+        headers = self.headers | ({"Content-Type": "application/json"} if "content" in arguments else {})
+        return await self.http.request(method, API + path, headers=headers, **arguments)
 
     async def register(self, **fields: Any) -> dict[str, Any]:
         """Registers an account; the answer with its id and webhook."""
