@@ -1,6 +1,5 @@
 """The vault's process: settings -> keyring -> vault and signer -> serve."""
 
-import asyncio
 import logging
 import sys
 from collections.abc import AsyncIterator
@@ -8,6 +7,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
 import grpc
+import uvloop
 from sqlalchemy import select
 from sqlalchemy.exc import SQLAlchemyError
 
@@ -18,7 +18,7 @@ from tradekit.service.database import Database, open_database
 from tradekit.service.log import configure
 from tradekit.service.server import grpc_server, until_stopped
 from tradingbot.vault.v1 import vault_pb2_grpc
-from vault_service.audit import DATABASE_FAILURES, AuditEvent
+from vault_service.audit import DATABASE_FAILURES, AuditEvent, failure_text
 from vault_service.config import Settings
 from vault_service.hardening import hide_memory
 from vault_service.keyring import KeyMissing, Keyring
@@ -127,7 +127,7 @@ async def run() -> int:
         log.critical("vault.key_missing", extra={"problem": str(error), "needed": error.needed})
         return 1
     except DATABASE_FAILURES as error:
-        log.critical("vault.database_failed", extra={"problem": f"{type(error).__name__}: {error.args[:1]}"})
+        log.critical("vault.database_failed", extra={"problem": failure_text(error)})
         return 1
     return 0
 
@@ -135,7 +135,7 @@ async def run() -> int:
 def main() -> int:
     """The entry of `python -m vault_service`."""
     hide_memory()
-    return asyncio.run(run())
+    return uvloop.run(run())
 
 
 if __name__ == "__main__":

@@ -180,6 +180,12 @@ def _problem_of(row: tuple[Any, ...], head: Head, expected: Head | None) -> str 
     return None
 
 
+def failure_text(error: BaseException) -> str:
+    """What the database said, in one line; the lines behind it may quote whole rows."""
+    lines = str(error).splitlines()
+    return f"{type(error).__name__}: {lines[0]}" if lines else type(error).__name__
+
+
 def parse_head(text: str) -> Head:
     """Reads "number:hash".
 

@@ -6,6 +6,7 @@ The accounts are read inside the transaction and behind the lock that every chan
 what was toggled or deleted before is seen, also when another vault process did it.
 """
 
+import logging
 import uuid
 from collections.abc import AsyncIterator, Collection, Sequence
 from contextlib import asynccontextmanager, suppress
@@ -16,10 +17,12 @@ import asyncpg
 
 from tradekit.service.secret import Secret
 from vault_service import audit
-from vault_service.audit import DATABASE_FAILURES, AuditEvent, Head
+from vault_service.audit import DATABASE_FAILURES, AuditEvent, Head, failure_text
 from vault_service.cipher import RecordContext, SealedCredentials
 from vault_service.errors import AuditUnavailable
 from vault_service.models import Exchange
+
+log = logging.getLogger(__name__)
 
 # A signature may still arrive by the exchange's clock a little after its window: clocks are not equal.
 GRACE = timedelta(seconds=1)
@@ -160,7 +163,8 @@ class SigningJournal:
             finally:
                 await self._pool.release(connection)
         except DATABASE_FAILURES as error:
-            self.problem = f"the audit cannot be written: {type(error).__name__}: {error.args[:1]}"
+            self.problem = f"the audit cannot be written: {failure_text(error)}"
+            log.error("audit.unavailable", extra={"problem": self.problem})
             raise AuditUnavailable from error
         self.problem = None
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import http.client
 import os
@@ -15,8 +16,10 @@ from typing import Any, TypeVar
 import asyncpg
 import pytest
 
-from tests.conftest import TestDatabase
+from cli.postgres import EmbeddedPostgres
+from tests.conftest import _PASSWORDS, TEMPLATE, TestDatabase
 from tradekit.service.channel import TlsFiles, call, dial
+from tradekit.service.migrations import role_of
 from tradekit.service.secret import Secret
 from tradingbot.vault.v1 import vault_pb2, vault_pb2_grpc
 from vault_service.__main__ import serve
@@ -38,6 +41,10 @@ class MovableClock:
 
     def now(self) -> datetime:
         return self._now
+
+    def set(self, now: datetime) -> None:
+        """Moves to an instant."""
+        self._now = now
 
     def advance(self, **duration: float) -> None:
         """Moves on by a timedelta's arguments."""
@@ -158,6 +165,46 @@ def make_key() -> Secret:
     return Secret(base64.urlsafe_b64encode(os.urandom(32)).decode())
 
 
+# The audit's own trigger refuses a TRUNCATE.
+_EMPTY = """
+    ALTER TABLE vault.audit_entries DISABLE TRIGGER append_only;
+    TRUNCATE vault.api_keys, vault.signed_orders, vault.audit_entries;
+    ALTER TABLE vault.audit_entries ENABLE ALWAYS TRIGGER append_only;
+"""
+
+
+@pytest.fixture(scope="session")
+def vault_database(database_server: EmbeddedPostgres) -> TestDatabase:
+    """One migrated database for all tests here: making one for each would take most of their time."""
+    name = "vault_tests"
+    _execute(database_server.url(database="postgres"), f"CREATE DATABASE {name} TEMPLATE {TEMPLATE}")
+    return TestDatabase(
+        admin=database_server.url(database=name),
+        roles={
+            service: database_server.url(role_of(service), password=password, database=name)
+            for service, password in _PASSWORDS.items()
+        },
+    )
+
+
+@pytest.fixture
+def database(vault_database: TestDatabase) -> TestDatabase:
+    """The database, emptied. A test that changes its rights or tables puts them back."""
+    _execute(vault_database.admin, _EMPTY)
+    return vault_database
+
+
+def _execute(url: Secret, statement: str) -> None:
+    async def execute() -> None:
+        connection = await asyncpg.connect(url.reveal())
+        try:
+            await connection.execute(statement)
+        finally:
+            await connection.close()
+
+    asyncio.run(execute())
+
+
 @pytest.fixture
 def clock() -> MovableClock:
     return MovableClock()
@@ -189,7 +236,9 @@ def start_vault(
     """Starts a vault; call it again for a second one on the same database."""
 
     @asynccontextmanager
-    async def start(settings: Settings = settings) -> AsyncIterator[RunningVault]:
+    async def start(
+        settings: Settings = settings, tls: Callable[[str], TlsFiles] = tls
+    ) -> AsyncIterator[RunningVault]:
         async with (
             serve(settings, clock) as addresses,
             dial(addresses.grpc, service="vault", tls=tls("gateway")) as gateway,

@@ -1,8 +1,10 @@
 """Who may call what: certificates, identities, sizes."""
 
 import asyncio
+import dataclasses
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -10,11 +12,12 @@ import grpc
 import pytest
 
 from cli.certificates import CertificateAuthority
-from tests.vault_service.conftest import RunningVault, client_order_id
+from tests.vault_service.conftest import MovableClock, RunningVault, VaultStarter, client_order_id
 from tradekit.service.channel import TlsFiles, call, dial
 from tradekit.service.clock import UtcClock
 from tradekit.service.errors import PermissionDenied, ResourceExhausted
 from tradingbot.vault.v1 import vault_pb2, vault_pb2_grpc
+from vault_service.config import Settings
 
 pytestmark = pytest.mark.anyio
 
@@ -84,6 +87,22 @@ async def test_B55_certificate_of_another_authority_does_not_get_in(
     async with dial(vault.address, service="vault", tls=mixed) as channel:
         await _is_not_connected(channel)
     assert await vault.audit() == []
+
+
+async def test_T07_expired_certificate_does_not_get_in(
+    start_vault: VaultStarter, settings: Settings, tmp_path: Path
+) -> None:
+    """Issued a year ago by the very authority that the vault trusts."""
+    a_year_ago = MovableClock()
+    a_year_ago.set(UtcClock().now() - timedelta(days=365))
+    expired = CertificateAuthority(tmp_path, a_year_ago).files("execution")
+    files = CertificateAuthority(tmp_path, UtcClock()).files("vault")
+
+    async with (
+        start_vault(dataclasses.replace(settings, tls=files), tls=lambda _: files) as vault,
+        dial(vault.address, service="vault", tls=expired) as channel,
+    ):
+        await _is_not_connected(channel)
 
 
 async def test_B55_plain_text_does_not_get_in(vault: RunningVault) -> None:

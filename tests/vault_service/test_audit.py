@@ -2,7 +2,8 @@
 
 import asyncio
 import uuid
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 
 import asyncpg
 import pytest
@@ -207,26 +208,43 @@ async def test_hostile_path_is_one_printable_bounded_subject(
     assert (await verify(vault)).is_good
 
 
-READ_ONLY = [
-    "REVOKE INSERT ON vault.audit_entries FROM tradingbot_vault",
-    "ALTER TABLE vault.audit_entries ADD CONSTRAINT full_disk CHECK (seq < 3)",
-]
+REVOKE = "REVOKE INSERT ON vault.audit_entries FROM tradingbot_vault"
+GRANT = "GRANT INSERT ON vault.audit_entries TO tradingbot_vault"
 
 
-@pytest.mark.parametrize("statement", READ_ONLY)
+@asynccontextmanager
+async def changed(vault: RunningVault, change: str, undo: str) -> AsyncIterator[None]:
+    """Changes rights or tables as long as the context is open."""
+    await as_admin(vault.database, change)
+    try:
+        yield
+    finally:
+        await as_admin(vault.database, undo)
+
+
+@pytest.mark.parametrize(
+    ("change", "undo"),
+    [
+        (REVOKE, GRANT),
+        (
+            "ALTER TABLE vault.audit_entries ADD CONSTRAINT full_disk CHECK (seq < 3)",
+            "ALTER TABLE vault.audit_entries DROP CONSTRAINT full_disk",
+        ),
+    ],
+)
 async def test_T09_nothing_is_signed_or_changed_without_audit(
-    vault: RunningVault, account: vault_pb2.Account, statement: str
+    vault: RunningVault, account: vault_pb2.Account, change: str, undo: str
 ) -> None:
     await vault.sign(vault.query(account))
     before = await vault.fetch("SELECT * FROM vault.api_keys")
-    await as_admin(vault.database, statement)
 
-    with pytest.raises(Unavailable) as signing:
-        await vault.sign(vault.order(account, client_order_id()))
-    with pytest.raises(Unavailable) as toggling:
-        await vault.toggle(account)
-    with pytest.raises(Unavailable) as registering:
-        await vault.register(uuid.uuid4())
+    async with changed(vault, change, undo):
+        with pytest.raises(Unavailable) as signing:
+            await vault.sign(vault.order(account, client_order_id()))
+        with pytest.raises(Unavailable) as toggling:
+            await vault.toggle(account)
+        with pytest.raises(Unavailable) as registering:
+            await vault.register(uuid.uuid4())
 
     assert {error.value.reason for error in (signing, toggling, registering)} == {"AUDIT_UNAVAILABLE"}
     assert await vault.fetch("SELECT * FROM vault.api_keys") == before
@@ -237,14 +255,13 @@ async def test_T09_health_says_why_and_heals(
     vault: RunningVault, account: vault_pb2.Account, healthz: Callable[[str], tuple[int, str]]
 ) -> None:
     assert await asyncio.to_thread(healthz, vault.admin) == (200, "ok\n")
-    await as_admin(vault.database, READ_ONLY[0])
 
-    status, why = await asyncio.to_thread(healthz, vault.admin)
+    async with changed(vault, REVOKE, GRANT):
+        status, why = await asyncio.to_thread(healthz, vault.admin)
     assert status == 503
     assert "the audit cannot be written" in why
     assert "permission denied for table audit_entries" in why
 
-    await as_admin(vault.database, "GRANT INSERT ON vault.audit_entries TO tradingbot_vault")
     assert await asyncio.to_thread(healthz, vault.admin) == (200, "ok\n")
     assert (await vault.sign_one(vault.query(account))).HasField("signed")
 

@@ -15,7 +15,7 @@ from tests.vault_service.conftest import (
     client_order_id,
 )
 from tradekit.service.channel import call
-from tradekit.service.errors import DataLoss, InvalidArgument, NotFound
+from tradekit.service.errors import DataLoss, InvalidArgument, NotFound, Unavailable
 from tradekit.service.wire import instant_from
 from tradingbot.vault.v1 import vault_pb2
 
@@ -289,11 +289,15 @@ async def _put_back(vault: RunningVault, row: Any) -> None:
     await as_admin(vault.database, statement, *stored.values())
 
 
-async def test_database_that_is_gone_is_unavailable(vault: RunningVault, user_id: uuid.UUID) -> None:
-    await vault.fetch("REVOKE ALL ON vault.api_keys FROM tradingbot_vault")
+async def test_table_that_cannot_be_read_is_unavailable(vault: RunningVault, user_id: uuid.UUID) -> None:
+    await vault.fetch("ALTER TABLE vault.api_keys RENAME TO api_keys_away")
+    try:
+        with pytest.raises(Unavailable) as refusal:
+            await page(vault, user_id)
+    finally:
+        await vault.fetch("ALTER TABLE vault.api_keys_away RENAME TO api_keys")
 
-    with pytest.raises(Exception, match="STORE_UNAVAILABLE"):
-        await page(vault, user_id)
+    assert refusal.value.reason == "STORE_UNAVAILABLE"
 
 
 def test_T03_no_answer_has_a_field_for_a_secret() -> None:
