@@ -1,20 +1,24 @@
 """The accounts that trade: who they are, and what is kept at hand so that an entry need not ask first."""
 
+import logging
 from collections.abc import Awaitable, Callable
 from datetime import datetime, timedelta
 
 from execution_service.exchanges import Exchange
+from execution_service.exchanges.errors import ExchangeError
 from execution_service.exchanges.types import AccountKey, Balance, Position
 from execution_service.fresh import Fresh
 from execution_service.market_data import MarketData
 from tradekit.service.clock import Clock
+
+log = logging.getLogger(__name__)
 
 # How old what we know may be when an entry is sized by it. Our own orders renew it at once; what a person
 # does on the exchange by hand is seen after this long at the latest, and the position is read anew after
 # every fill.
 BALANCE_AGE = timedelta(seconds=60)
 POSITIONS_AGE = timedelta(seconds=30)
-DESCRIPTION_AGE = timedelta(minutes=5)
+DESCRIPTION_AGE = timedelta(seconds=1)
 
 Describe = Callable[[str, str], Awaitable[tuple[AccountKey, bool]]]
 Connect = Callable[[AccountKey], tuple[Exchange, MarketData]]
@@ -60,6 +64,13 @@ class Account:
         self._balance.expire()
         self._positions.expire()
 
+    async def renew_quietly(self) -> None:
+        """Asks for balance and positions after a trade, so that the next alert need not; may fail."""
+        try:
+            await self.keep_warm()
+        except ExchangeError as error:
+            log.info("account.not_renewed", extra={"reason": error.reason})
+
     async def keep_warm(self) -> None:
         """Asks for balance and positions when they are getting old."""
         await self._balance.get(BALANCE_AGE / 2)
@@ -73,7 +84,8 @@ class Accounts:
         self._describe = describe
         self._connect = connect
         self._clock = clock
-        self._known: dict[tuple[str, str], tuple[Account, Fresh[tuple[AccountKey, bool]]]] = {}
+        self._descriptions: dict[tuple[str, str], Fresh[tuple[AccountKey, bool]]] = {}
+        self._known: dict[tuple[str, str], Account] = {}
 
     async def get(self, user_id: str, account_id: str) -> Account:
         """The account.
@@ -81,28 +93,30 @@ class Accounts:
         Raises:
             ServiceError: NOT_FOUND ACCOUNT_NOT_FOUND, or the vault could not be asked.
         """
-        known = self._known.get((user_id, account_id))
-        if known is None:
-            description = Fresh(lambda: self._describe(user_id, account_id), self._clock)
-            key, _ = await description.get(DESCRIPTION_AGE)
-            exchange, market_data = self._connect(key)
-            known = (Account(exchange, market_data, self._clock), description)
-            # Two that asked at the same time share one account, and so one set of numbers.
-            known = self._known.setdefault((user_id, account_id), known)
-        return known[0]
+        name = (user_id, account_id)
+        if name not in self._known:
+            # Callers come back from one shared question in the order in which they asked.
+            key, _ = await self._description(name).get(DESCRIPTION_AGE)
+            if name not in self._known:
+                self._known[name] = Account(*self._connect(key), self._clock)
+        return self._known[name]
 
     async def is_active(self, account: Account) -> bool:
-        """Whether it takes entries: a yes may be minutes old (the vault has the last word), a no never is."""
-        _, description = self._known[account.key.user_id, account.key.account_id]
+        """Whether it takes entries. A yes may be a second old; the vault has the last word when it signs."""
+        description = self._description((account.key.user_id, account.key.account_id))
         _, active = await description.get(DESCRIPTION_AGE)
         if not active:
             _, active = await description.renew()
         return active
 
     def forget(self, user_id: str, account_id: str) -> None:
-        """The account is gone, or not what it was."""
+        """The account is gone."""
         self._known.pop((user_id, account_id), None)
+        self._descriptions.pop((user_id, account_id), None)
 
     def used_since(self, instant: datetime) -> list[Account]:
         """The accounts that had something to do since then."""
-        return [account for account, _ in self._known.values() if account.used_at >= instant]
+        return [account for account in self._known.values() if account.used_at >= instant]
+
+    def _description(self, name: tuple[str, str]) -> Fresh[tuple[AccountKey, bool]]:
+        return self._descriptions.setdefault(name, Fresh(lambda: self._describe(*name), self._clock))

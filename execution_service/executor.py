@@ -211,6 +211,7 @@ class OrderExecutor:
             )
         finally:
             account.traded()
+            self._lanes.beside(account.renew_quietly())
 
     # Closes
 

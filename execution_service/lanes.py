@@ -55,7 +55,7 @@ class Lanes:
         self._progress[progress.signal.id] = progress
         lane.waiting.append(progress)
         if len(lane.waiting) == 1:
-            self._start(self._drain(lane))
+            self.beside(self._drain(lane))
 
     def progress(self, signal_id: uuid.UUID) -> Progress | None:
         """A signal that is queued or on its way."""
@@ -78,7 +78,8 @@ class Lanes:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
-    def _start(self, work: Coroutine[object, object, None]) -> None:
+    def beside(self, work: Coroutine[object, object, None]) -> None:
+        """Does some work that nobody waits for; it ends with the lanes."""
         task = asyncio.get_running_loop().create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)

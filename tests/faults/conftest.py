@@ -1,0 +1,3 @@
+from tests.system import system, trader
+
+__all__ = ["system", "trader"]
