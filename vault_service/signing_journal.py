@@ -29,7 +29,7 @@ GRACE = timedelta(seconds=1)
 
 _STATEMENT_SECONDS = 2.0
 # A vault process that stands still inside a transaction must not stop the others.
-_SESSION = {"idle_in_transaction_session_timeout": "5s", "application_name": "vault signer"}
+SESSION = {"idle_in_transaction_session_timeout": "5s", "application_name": "vault signer"}
 
 _BEGIN = f"BEGIN; {audit.LOCK}"
 _READ = """
@@ -224,7 +224,7 @@ async def open_signing_journal(url: Secret) -> AsyncIterator[SigningJournal]:
         command_timeout=_STATEMENT_SECONDS,
         timeout=_STATEMENT_SECONDS,
         max_inactive_connection_lifetime=0,
-        server_settings=_SESSION,
+        server_settings=SESSION,
         reset=_nothing_to_reset,
     )
     async with pool:

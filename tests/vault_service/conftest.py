@@ -177,7 +177,7 @@ _EMPTY = """
 def vault_database(database_server: EmbeddedPostgres) -> TestDatabase:
     """One migrated database for all tests here: making one for each would take most of their time."""
     name = "vault_tests"
-    _execute(database_server.url(database="postgres"), f"CREATE DATABASE {name} TEMPLATE {TEMPLATE}")
+    execute(database_server.url(database="postgres"), f"CREATE DATABASE {name} TEMPLATE {TEMPLATE}")
     return TestDatabase(
         admin=database_server.url(database=name),
         roles={
@@ -190,19 +190,21 @@ def vault_database(database_server: EmbeddedPostgres) -> TestDatabase:
 @pytest.fixture
 def database(vault_database: TestDatabase) -> TestDatabase:
     """The database, emptied. A test that changes its rights or tables puts them back."""
-    _execute(vault_database.admin, _EMPTY)
+    execute(vault_database.admin, _EMPTY)
     return vault_database
 
 
-def _execute(url: Secret, statement: str) -> None:
-    async def execute() -> None:
+def execute(url: Secret, statement: str) -> None:
+    """Runs statements where no event loop runs yet."""
+
+    async def connect_and_execute() -> None:
         connection = await asyncpg.connect(url.reveal())
         try:
             await connection.execute(statement)
         finally:
             await connection.close()
 
-    asyncio.run(execute())
+    asyncio.run(connect_and_execute())
 
 
 @pytest.fixture

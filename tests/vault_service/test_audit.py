@@ -1,6 +1,7 @@
 """The audit: nobody changes it unseen, and nothing is done without it."""
 
 import asyncio
+import hashlib
 import uuid
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -12,6 +13,7 @@ from tests.vault_service.conftest import RunningVault, as_admin, client_order_id
 from tradekit.service.errors import Unavailable
 from tradingbot.vault.v1 import vault_pb2
 from vault_service.audit import AuditReport, Head, parse_head
+from vault_service.canonical import canonical
 from vault_service.commands import audit_verify
 
 pytestmark = pytest.mark.anyio
@@ -87,14 +89,21 @@ async def test_T08_edited_row_is_named(audited: RunningVault, change: str) -> No
     assert report.entry_count == 3
 
 
-async def test_T08_edited_row_with_a_new_hash_breaks_the_next_one(audited: RunningVault) -> None:
+async def test_T08_edited_row_with_its_right_new_hash_breaks_the_next_one(audited: RunningVault) -> None:
+    """Whoever knows how a row is hashed must change every row behind it too, and so the head."""
+    (row,) = await audited.audit(where="seq = 5")
+    columns = [*row.values()][:-1]
+    columns[4] = "GET /fapi/v3/balance"
+    forged = hashlib.sha256(canonical("tradingbot.vault.audit.v1", *columns)).hexdigest()
     await tamper(
         audited,
-        "UPDATE vault.audit_entries SET entry_hash = sha256('forged') WHERE seq = 9;"
-        "UPDATE vault.audit_entries SET previous_hash = sha256('forged') WHERE seq = 5",
+        f"UPDATE vault.audit_entries SET subject = '{columns[4]}', "  # noqa: S608  # ours
+        f"entry_hash = decode('{forged}', 'hex') WHERE seq = 5",
     )
 
-    assert (await verify(audited)).first_bad == 5
+    report = await verify(audited)
+
+    assert (report.first_bad, report.problem) == (6, "row 6 does not follow the row before it")
 
 
 async def test_T08_deleted_row_is_named(audited: RunningVault) -> None:
