@@ -8,9 +8,10 @@ missing is refused with the field's name, never guessed.
 import hashlib
 import json
 import re
+from collections import Counter
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from decimal import Context, Decimal
+from decimal import ROUND_DOWN, Context, Decimal, InvalidOperation
 from enum import StrEnum
 from typing import Any, NoReturn, TypeVar
 
@@ -26,10 +27,13 @@ TRAILING_RANGE = (Decimal("0.1"), Decimal(20))
 E = TypeVar("E", bound=StrEnum)
 
 _NUMBER = re.compile(r"[+-]?(\d{1,20}(\.\d{0,18})?|\.\d{1,18})", re.ASCII)
-# Enough digits for 20 before and 18 behind the point.
+# Enough digits for 20 before and 18 behind the point; what is on the finest step fits on the wire.
 _EXACT = Context(prec=60)
 _FINEST = Decimal("1e-18")
+_LARGEST = Decimal(10) ** 20
 _PLACEHOLDER = re.compile(r"\{\{[^{}]*\}\}")
+# A database takes no NUL, a protobuf message no half of a surrogate pair.
+_UNSTORABLE = re.compile("[\x00\ud800-\udfff]")
 _MAX_TEXT = {"alert_id": 200, "strategy": 100, "comment": 1_000}
 
 
@@ -158,7 +162,7 @@ def _load(body: bytes) -> dict[str, Any]:
     try:
         value = json.loads(
             body,
-            parse_float=Decimal,
+            parse_float=_decimal,
             parse_int=_integer,
             parse_constant=_refuse_constant,
             object_pairs_hook=_object,
@@ -174,6 +178,13 @@ def _load(body: bytes) -> dict[str, Any]:
     return value
 
 
+def _decimal(text: str) -> Decimal:
+    try:
+        return Decimal(text)
+    except InvalidOperation:
+        _refuse("", "A number in the message is too large or too small.")
+
+
 def _integer(text: str) -> int:
     if len(text) > 40:
         _refuse("", "A number in the message is too long.")
@@ -187,8 +198,7 @@ def _refuse_constant(name: str) -> NoReturn:
 def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     fields = dict(pairs)
     if len(fields) != len(pairs):
-        names = [name for name, _ in pairs]
-        name = next(name for name in names if names.count(name) > 1)
+        name = Counter(name for name, _ in pairs).most_common(1)[0][0]
         _refuse(name[:60], f"{name[:60]} stands in the message more than once.")
     return fields
 
@@ -198,31 +208,31 @@ def _refuse(field: str, message: str, code: str = "validation_error") -> NoRetur
 
 
 def _refuse_placeholders(name: str, value: object) -> None:
-    if isinstance(value, str):
-        match = _PLACEHOLDER.search(value)
-        if match:
-            what = "a placeholder" if name == "secret" else f"the placeholder {match[0][:60]}"
-            _refuse(name[:60], f"{name[:60]} holds {what}, which TradingView did not fill in.")
-    elif isinstance(value, dict):
-        for inner in value.values():
-            _refuse_placeholders(name, inner)
-    elif isinstance(value, list):
-        for inner in value:
-            _refuse_placeholders(name, inner)
+    # A list of what is still to be looked at, not a recursion: the message may be nested as deep as it likes.
+    waiting = [value]
+    while waiting:
+        match waiting.pop():
+            case str() as text if found := _PLACEHOLDER.search(text):
+                what = "a placeholder" if name == "secret" else f"the placeholder {found[0][:60]}"
+                _refuse(name[:60], f"{name[:60]} holds {what}, which TradingView did not fill in.")
+            case dict() as inner:
+                waiting.extend(inner.values())
+            case list() as inner:
+                waiting.extend(inner)
 
 
 def _read_alert(fields: dict[str, Any]) -> Alert:
     order_type = _choice(fields, "order_type", OrderType, OrderType.MARKET)
-    limit_price = _positive(fields, "price") if order_type is OrderType.LIMIT else None
-    if order_type is OrderType.LIMIT and limit_price is None:
+    price = _positive(fields, "price")
+    if order_type is OrderType.LIMIT and price is None:
         _refuse("price", "A limit order needs a price.")
     return Alert(
         action=_read_action(fields),
         symbol=_read_symbol(fields),
-        exchange=_optional_lower(fields, "exchange"),
+        exchange=_read_exchange(fields),
         leverage=_read_leverage(fields),
         order_type=order_type,
-        limit_price=limit_price,
+        limit_price=price if order_type is OrderType.LIMIT else None,
         size=_read_size(fields),
         stop_loss=_read_level(fields["stop_loss"], "stop_loss") if _given(fields, "stop_loss") else None,
         take_profits=_read_targets(fields["take_profit"]) if _given(fields, "take_profit") else (),
@@ -258,11 +268,18 @@ def _optional_text(fields: dict[str, Any], name: str) -> str | None:
     text = str(value)
     if len(text) > _MAX_TEXT[name]:
         _refuse(name, f"{name} must be at most {_MAX_TEXT[name]} characters long.")
+    if _UNSTORABLE.search(text):
+        _refuse(name, f"{name} holds a character that is no text.")
     return text
 
 
-def _optional_lower(fields: dict[str, Any], name: str) -> str | None:
-    return _required_text(fields, name, 20).lower() if _given(fields, name) else None
+def _read_exchange(fields: dict[str, Any]) -> str | None:
+    if not _given(fields, "exchange"):
+        return None
+    name = _required_text(fields, "exchange", 20).lower()
+    if not name.isascii() or not name.isprintable():
+        _refuse("exchange", "exchange must be a name such as binance or okx.")
+    return name
 
 
 def _choice(fields: dict[str, Any], name: str, choices: type[E], default: E) -> E:
@@ -378,10 +395,9 @@ def _read_targets(value: object) -> tuple[Target, ...]:
 def _with_shares(items: list[Any]) -> tuple[Target, ...]:
     shared = [item for item in items if isinstance(item, dict) and "share" in item]
     if not shared:
-        share = Decimal(1) / len(items)
-        exact = [share] * (len(items) - 1)
         levels = [_read_level(item, "take_profit") for item in items]
-        return tuple(map(Target, levels, [*exact, 1 - sum(exact, Decimal(0))]))
+        equal = [_on_finest_step(Decimal(1) / len(items))] * (len(items) - 1)
+        return tuple(map(Target, levels, [*equal, 1 - sum(equal, Decimal(0))]))
     if len(shared) != len(items):
         _refuse("take_profit", "Either every target of take_profit has a share, or none.")
     targets = []
@@ -397,7 +413,7 @@ def _with_shares(items: list[Any]) -> tuple[Target, ...]:
 def _share(value: object) -> Decimal:
     text = value.strip() if isinstance(value, str) else value
     if isinstance(text, str) and text.endswith("%"):
-        share = _number(text[:-1], "take_profit") / 100
+        share = _on_finest_step(_number(text[:-1], "take_profit") / 100)
     else:
         share = _number(text, "take_profit")
     if not 0 < share <= 1:
@@ -473,9 +489,14 @@ def _number(value: object, field: str) -> Decimal:
         return _canonical(Decimal(value.strip()))
     if isinstance(value, int | Decimal) and not isinstance(value, bool):
         number = Decimal(value)
-        if abs(number) < 10**20 and number == number.quantize(_FINEST, context=_EXACT):
+        if -_LARGEST < number < _LARGEST and number == number.quantize(_FINEST, context=_EXACT):
             return _canonical(number)
     _refuse(field, f"{field} must be a number.")
+
+
+def _on_finest_step(share: Decimal) -> Decimal:
+    # Down: shares that add up to 1 still do not add up to more.
+    return share.quantize(_FINEST, ROUND_DOWN)
 
 
 def _canonical(number: Decimal) -> Decimal:

@@ -1,7 +1,7 @@
 """What an exchange accepts for a market: steps, limits, and rounding with a stated direction."""
 
 from dataclasses import dataclass
-from decimal import ROUND_CEILING, ROUND_FLOOR, Decimal
+from decimal import ROUND_CEILING, ROUND_FLOOR, Context, Decimal
 from enum import Enum
 
 
@@ -12,9 +12,14 @@ class Rounding(Enum):
     UP = ROUND_CEILING
 
 
+# Digits for whatever the wire carries: only the quotient is rounded, and never to the other side.
+_CONTEXTS = {rounding: Context(prec=80, rounding=rounding.value) for rounding in Rounding}
+
+
 def round_to_step(value: Decimal, step: Decimal, rounding: Rounding) -> Decimal:
     """The multiple of `step` (> 0) that is nearest to `value` on the side that `rounding` names."""
-    return (value / step).to_integral_value(rounding.value) * step
+    context = _CONTEXTS[rounding]
+    return context.multiply(context.divide(value, step).to_integral_value(rounding.value), step)
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,10 +2,10 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from decimal import Decimal
+from decimal import ROUND_CEILING, ROUND_FLOOR, Context, Decimal, localcontext
 from enum import StrEnum
 
-from tradekit.market.instrument import Instrument, Rounding
+from tradekit.market.instrument import Instrument, Rounding, round_to_step
 
 DEFAULT_SIZE_PERCENT = Decimal(10)
 DEFAULT_STOP_ATR = Decimal("1.5")
@@ -13,6 +13,10 @@ DEFAULT_TARGET_ATR = Decimal(3)
 ATR_PERIOD = 14
 
 _HUNDRED = Decimal(100)
+# A rounded quotient or product must not be more than was meant.
+_DOWN = Context(prec=80, rounding=ROUND_FLOOR)
+# So many digits of a quantity that is no multiple of anything are shown to a person.
+_SHOWN = Context(prec=12, rounding=ROUND_FLOOR)
 
 
 class Side(StrEnum):
@@ -140,21 +144,13 @@ def entry_quantity(
         BelowMinSize: Under the smallest quantity or notional of the market.
         AboveMaxSize: Over the largest quantity of the market.
     """
-    match size.type:
-        case SizeType.PERCENT_BALANCE:
-            wanted = available_balance * size.value / _HUNDRED / price
-        case SizeType.QUOTE:
-            wanted = size.value / price
-        case SizeType.BASE:
-            wanted = size.value
-        case SizeType.RISK_PERCENT:
-            wanted = available_balance * size.value / _HUNDRED / stop_distance
+    wanted = _wanted_quantity(size, available_balance, price, stop_distance)
     quantity = instrument.quantity(wanted)
     minimum = smallest_quantity(instrument, price)
     if quantity < minimum:
         raise BelowMinSize(
-            f"The order of {_plain(wanted)} {instrument.symbol} is below the exchange's minimum of "
-            f"{_plain(minimum)} (minimum notional {_plain(instrument.min_notional)})."
+            f"The order of {_plain(_SHOWN.plus(wanted))} {instrument.symbol} is below the exchange's minimum "
+            f"of {_plain(minimum)} (minimum notional {_plain(instrument.min_notional)})."
         )
     if quantity > instrument.max_quantity:
         raise AboveMaxSize(
@@ -164,10 +160,26 @@ def entry_quantity(
     return quantity
 
 
+def _wanted_quantity(
+    size: Size, available_balance: Decimal, price: Decimal, stop_distance: Decimal
+) -> Decimal:
+    with localcontext(_DOWN):
+        match size.type:
+            case SizeType.PERCENT_BALANCE:
+                return available_balance * size.value / _HUNDRED / price
+            case SizeType.QUOTE:
+                return size.value / price
+            case SizeType.BASE:
+                return size.value
+            case SizeType.RISK_PERCENT:
+                return available_balance * size.value / _HUNDRED / stop_distance
+
+
 def smallest_quantity(instrument: Instrument, price: Decimal) -> Decimal:
     """The smallest quantity that can open a position at `price`, on the lot."""
-    lots = (instrument.min_notional / price / instrument.lot_size).to_integral_value(Rounding.UP.value)
-    return max(instrument.min_quantity, lots * instrument.lot_size)
+    with localcontext(prec=80, rounding=ROUND_CEILING):
+        needed = max(instrument.min_quantity, instrument.min_notional / price)
+    return round_to_step(needed, instrument.lot_size, Rounding.UP)
 
 
 def stop_price(
@@ -210,18 +222,23 @@ def _level_price(
 def split_targets(quantity: Decimal, targets: Sequence[Target], instrument: Instrument) -> list[Decimal]:
     """How much of a position each target closes, on the lot.
 
-    When the shares add up to 1, the last target takes what rounding left over; a part under the market's
-    smallest quantity joins the next one (or the last one before it).
+    When the shares add up to 1, the last target takes what rounding left over. A part under the market's
+    smallest quantity joins the next one, and what is left at the end the last one that is large enough; only
+    when none is, one part under the smallest quantity remains.
     """
-    parts = [instrument.quantity(quantity * target.share) for target in targets]
+    parts = [instrument.quantity(_DOWN.multiply(quantity, target.share)) for target in targets]
     if parts and sum(target.share for target in targets) == 1:
         parts[-1] = quantity - sum(parts[:-1])
+    joined = [Decimal(0)] * len(parts)
+    carried = Decimal(0)
     for index, part in enumerate(parts):
-        if 0 < part < instrument.min_quantity and len(parts) > 1:
-            neighbour = index + 1 if index + 1 < len(parts) else index - 1
-            parts[neighbour] += part
-            parts[index] = Decimal(0)
-    return parts
+        carried += part
+        if carried >= instrument.min_quantity:
+            joined[index], carried = carried, Decimal(0)
+    if carried:
+        large_enough = [index for index, part in enumerate(joined) if part]
+        joined[large_enough[-1] if large_enough else -1] += carried
+    return joined
 
 
 def _plain(value: Decimal) -> str:

@@ -40,8 +40,7 @@ class Market:
 
 def check_symbol_text(text: str) -> None:
     """Raises SymbolMalformed unless `text` is letters, digits, dots and dashes behind an optional "XY:"."""
-    if not _TEXT.fullmatch(text.upper()):
-        raise SymbolMalformed(f"{text[:60]!r} is not a symbol")
+    _prefix_and_name(text)
 
 
 def parse_market(text: str) -> Market:
@@ -51,11 +50,16 @@ def parse_market(text: str) -> Market:
         SymbolMalformed: It cannot be a symbol.
         SymbolUnknown: It is none of these.
     """
-    match = _TEXT.fullmatch(text.upper())
-    if not match:
-        raise SymbolMalformed(f"{text[:60]!r} is not a symbol")
-    prefix, name = match.groups()
+    prefix, name = _prefix_and_name(text)
     pair = _SWAP.fullmatch(name) or _PAIR.fullmatch(name)
     if not pair:
         raise SymbolUnknown(f"{name} is not a perpetual future in {' or '.join(QUOTES)}")
     return Market(base=pair[1], quote=pair[2], exchange=prefix.lower() if prefix else None)
+
+
+def _prefix_and_name(text: str) -> tuple[str | None, str]:
+    # Before `upper`: that turns letters such as "ſ" into ASCII, and a look-alike into another market's name.
+    match = _TEXT.fullmatch(text.upper()) if text.isascii() else None
+    if not match:
+        raise SymbolMalformed(f"{text[:60]!r} is not a symbol")
+    return match[1], match[2]

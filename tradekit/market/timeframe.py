@@ -4,8 +4,10 @@ import re
 from dataclasses import dataclass
 from datetime import timedelta
 
-_TEXT = re.compile(r"(\d{0,4})([smhdwDWMSH]?)", re.ASCII)
+_TEXT = re.compile(r"(\d{0,8})([smhdwDWMSH]?)", re.ASCII)
 _SECONDS = {"s": 1, "m": 60, "h": 3_600, "d": 86_400, "w": 604_800, "M": 31 * 86_400}
+# Twelve of the longest months: TradingView's longest bar.
+_LONGEST = timedelta(days=12 * 31)
 # TradingView writes a bare number for minutes and capitals for the rest; a capital H is what people write.
 _TRADINGVIEW = {"": "m", "S": "s", "D": "d", "W": "w", "H": "h"}
 
@@ -56,8 +58,8 @@ def parse_timeframe(text: str) -> Timeframe:
         raise TimeframeMalformed(f"{text[:20]!r} is not a bar length such as 15m, 1h or 1D")
     count = int(match[1] or 1)
     unit = _TRADINGVIEW.get(match[2], match[2])
-    if count < 1:
-        raise TimeframeMalformed(f"{text!r} is not a bar length: it must be at least 1")
+    if count < 1 or count * _SECONDS[unit] > _LONGEST.total_seconds():
+        raise TimeframeMalformed(f"{text!r} is not a bar length: it must be from one second to twelve months")
     for small, factor, large in (("m", 60, "h"), ("h", 24, "d")):
         if unit == small and count % factor == 0:
             count, unit = count // factor, large
