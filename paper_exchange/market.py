@@ -2,7 +2,8 @@
 
 The price is constant within a second. A posted price moves the market to exactly that price; from the next
 second on, the simulated path goes on from there. Mark and index are averages of the last price over the
-past minute and five minutes, but never look behind a posted price: right after one, all three are equal.
+past minute and five minutes, but never look behind a posted price or a change of speed: right after a posted
+price all three are equal, and a market that stands still has only one.
 """
 
 import math
@@ -62,6 +63,10 @@ class Timeline:
     def path_ms(self, at_ms: int) -> int:
         elapsed = at_ms - self.anchor_ms
         return self.origin_ms + (int(elapsed * self.speed) if elapsed > 0 and self.speed != 1 else elapsed)
+
+    def steady_since(self, at_ms: int) -> int:
+        """Since when the path has run at the speed it has now."""
+        return self.anchor_ms if self.speed != 1 and at_ms >= self.anchor_ms else 0
 
     def is_natural(self, end_ms: int) -> bool:
         """Whether path time runs like exchange time up to this moment."""
@@ -155,7 +160,9 @@ class Market:
         cached = self._quotes.get(symbol)
         if cached is not None and cached[:2] == (second, posts):
             return cached[2]
-        since = self._posts[symbol][posts - 1].time_ms if posts else 0
+        since = (
+            self._posts[symbol][posts - 1].time_ms if posts else self._timelines[symbol].steady_since(at_ms)
+        )
         quote = Quote(
             last=self.last(symbol, at_ms),
             mark=self._average(symbol, at_ms, window_ms=_MARK_WINDOW_MS, since_ms=since),

@@ -7,21 +7,21 @@ leaves the market is `Decimal` on the tick.
 
 import math
 import struct
-from dataclasses import dataclass
 from functools import lru_cache
 from hashlib import blake2b
 from statistics import NormalDist
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 MINUTE_MS = 60_000
 _MINUTES_PER_YEAR = 365.25 * 24 * 60
-_LEVELS = 14  # the top knots are 2**14 minutes (11.4 days) apart
-_ACTIVITY_LEVEL = 8  # blocks of 2**(14 - 8) = 64 minutes share one level of activity
+_TOP_LEVEL = 14  # the top knots are 2**14 minutes (11.4 days) apart
+_BLOCK_LEVEL = 6  # blocks of 2**6 = 64 minutes are made in one go and share one level of activity
+_BLOCK_MINUTES = 1 << _BLOCK_LEVEL
+_FIVE = struct.Struct("<5Q")
 _STANDARD_NORMAL = NormalDist()
 
 
-@dataclass(frozen=True, slots=True)
-class Bar:
+class Bar(NamedTuple):
     """Prices of one span of time, and the second in which each extreme is reached."""
 
     open: float
@@ -69,7 +69,7 @@ class PricePath(Protocol):
 
 
 class GeneratedPath:
-    """A Brownian path by midpoint displacement, every displacement keyed by a hash.
+    """A Brownian path by midpoint displacement, every displacement keyed by a hash of its minute.
 
     Log prices at knots 2**14 minutes apart are independent around the typical price, with the variance
     that makes their differences those of Brownian motion; each midpoint below is the mean of its
@@ -79,14 +79,13 @@ class GeneratedPath:
 
     def __init__(
         self, *, seed: int, symbol: str, price: float, annual_volatility: float, hourly_volume: float
-    ):
+    ) -> None:
         self._key = blake2b(f"{seed}:{symbol}".encode(), digest_size=32).digest()
         self._price = price
         self._sigma = annual_volatility / math.sqrt(_MINUTES_PER_YEAR)
         self._minute_volume = hourly_volume / 60
-        self._knot = lru_cache(maxsize=65_536)(self._knot_uncached)
-        self._bar = lru_cache(maxsize=8_192)(self._bar_uncached)
-        self._activity = lru_cache(maxsize=4_096)(self._activity_uncached)
+        self._knot = lru_cache(maxsize=16_384)(self._knot_uncached)
+        self._block = lru_cache(maxsize=256)(self._block_uncached)
 
     def at(self, path_ms: int) -> float:
         minute, rest = divmod(path_ms, MINUTE_MS)
@@ -103,38 +102,56 @@ class GeneratedPath:
     def begins_at(self) -> int | None:
         return None
 
-    def _draws(self, purpose: int, index: int) -> tuple[float, float, float, float]:
-        """Four numbers in (0, 1), the same ones for the same purpose and index."""
-        digest = blake2b(struct.pack("<bq", purpose, index), key=self._key, digest_size=32).digest()
-        return tuple((n + 0.5) / 2**64 for n in struct.unpack("<4Q", digest))
+    def _bar(self, minute: int) -> Bar:
+        return self._block(minute // _BLOCK_MINUTES)[minute % _BLOCK_MINUTES]
 
-    def _knot_uncached(self, level: int, index: int) -> float:
-        """Log price relative to the typical price at `index` x 2**(14 - level) minutes."""
-        if level == 0:
-            spread = self._sigma * math.sqrt(2**_LEVELS / 2)
-            return spread * _STANDARD_NORMAL.inv_cdf(_inside(self._draws(0, index)[0]))
-        if index % 2 == 0:
-            return self._knot(level - 1, index // 2)
-        parent_minutes = 2 ** (_LEVELS - level + 1)
-        middle = (self._knot(level - 1, index // 2) + self._knot(level - 1, index // 2 + 1)) / 2
-        spread = self._sigma * math.sqrt(parent_minutes / 4)
-        if level > _ACTIVITY_LEVEL:
-            spread *= self._activity(index >> (level - _ACTIVITY_LEVEL))
-        return middle + spread * _STANDARD_NORMAL.inv_cdf(_inside(self._draws(level, index)[0]))
+    def _draws(self, minute: int) -> list[float]:
+        """Five numbers inside (0, 1), the same ones for each minute: its knot's, then four for its bar."""
+        digest = blake2b(minute.to_bytes(8, "little", signed=True), key=self._key, digest_size=40).digest()
+        return [(number + 0.5) / 2**64 for number in _FIVE.unpack(digest)]
 
-    def _activity_uncached(self, block: int) -> float:
-        """How lively this hour is: log-normal, mean square 1."""
-        z = _STANDARD_NORMAL.inv_cdf(_inside(self._draws(100, block)[0]))
-        return math.exp(0.4 * z - 0.16)
+    def _knot_uncached(self, minute: int, level: int) -> float:
+        """Log price relative to the typical price at a minute that is a multiple of 2**level."""
+        z = _normal(self._draws(minute)[0])
+        if level == _TOP_LEVEL:
+            return self._sigma * math.sqrt(2**_TOP_LEVEL / 2) * z
+        half = 2**level
+        if minute % (2 * half) == 0:
+            return self._knot(minute, level + 1)
+        middle = (self._knot(minute - half, level + 1) + self._knot(minute + half, level + 1)) / 2
+        return middle + self._sigma * math.sqrt(half / 2) * z
 
-    def _bar_uncached(self, minute: int) -> Bar:
-        start, end = self._knot(_LEVELS, minute), self._knot(_LEVELS, minute + 1)
-        activity = self._activity(minute >> (_LEVELS - _ACTIVITY_LEVEL))
-        variance = (self._sigma * activity) ** 2
-        u_high, u_low, u_volume, u_seconds = self._draws(101, minute)
+    def _block_uncached(self, block: int) -> list[Bar]:
+        """The bars of 64 minutes."""
+        start = block * _BLOCK_MINUTES
+        draws = [self._draws(minute) for minute in range(start, start + _BLOCK_MINUTES)]
+        activity = _activity(draws[0][4])
+        sigma = self._sigma * activity
+        knots = [0.0] * (_BLOCK_MINUTES + 1)
+        knots[0] = self._knot(start, _BLOCK_LEVEL)
+        knots[-1] = self._knot(start + _BLOCK_MINUTES, _BLOCK_LEVEL)
+        half = _BLOCK_MINUTES // 2
+        while half:
+            spread = sigma * math.sqrt(half / 2)
+            for at in range(half, _BLOCK_MINUTES, 2 * half):
+                middle = (knots[at - half] + knots[at + half]) / 2
+                knots[at] = middle + spread * _normal(draws[at][0])
+            half //= 2
+        volume = self._minute_volume * activity
+        return [
+            self._bar_between(knots[at], knots[at + 1], draws[at], sigma=sigma, volume=volume)
+            for at in range(_BLOCK_MINUTES)
+        ]
+
+    def _bar_between(
+        self, start: float, end: float, draws: list[float], *, sigma: float, volume: float
+    ) -> Bar:
+        """A minute from its first to its last log price."""
+        _, u_high, u_low, u_volume, u_seconds = draws
         # The maximum of a Brownian bridge from a to b: (a + b + sqrt((b - a)^2 - 2 s^2 ln u)) / 2.
-        high = (start + end + math.sqrt((end - start) ** 2 - 2 * variance * math.log(u_high))) / 2
-        low = (start + end - math.sqrt((end - start) ** 2 - 2 * variance * math.log(u_low))) / 2
+        span, variance = (end - start) ** 2, 2 * sigma**2
+        high = (start + end + math.sqrt(span - variance * math.log(u_high))) / 2
+        low = (start + end - math.sqrt(span - variance * math.log(u_low))) / 2
         pick = int(u_seconds * 58 * 57)
         high_second, low_second = 1 + pick // 57, 1 + pick % 57
         return Bar(
@@ -142,15 +159,18 @@ class GeneratedPath:
             high=self._price * math.exp(high),
             low=self._price * math.exp(low),
             close=self._price * math.exp(end),
-            volume=self._minute_volume
-            * activity
-            * math.exp(0.5 * _STANDARD_NORMAL.inv_cdf(_inside(u_volume))),
+            volume=volume * math.exp(0.5 * _normal(u_volume)),
             high_second=high_second,
             low_second=low_second + (low_second >= high_second),
             seconds=60,
         )
 
 
-def _inside(u: float) -> float:
-    """Keeps a draw off 0 and 1, where the normal quantile is infinite."""
-    return min(max(u, 1e-12), 1 - 1e-12)
+def _activity(u: float) -> float:
+    """How lively an hour is: log-normal, mean square 1."""
+    return math.exp(0.4 * _normal(u) - 0.16)
+
+
+def _normal(u: float) -> float:
+    """The standard normal quantile, kept off the ends where it is infinite."""
+    return _STANDARD_NORMAL.inv_cdf(min(max(u, 1e-12), 1 - 1e-12))
