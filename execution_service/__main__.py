@@ -5,11 +5,13 @@ import logging
 import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from functools import partial
 
 import uvloop
 
 from execution_service.accounts import Accounts
+from execution_service.claim import sole_executor
 from execution_service.config import Settings, read_settings
 from execution_service.exchanges.http import open_hosts
 from execution_service.exchanges.registry import Registry
@@ -34,10 +36,24 @@ SWEEP_PAUSE_S = 5.0
 CALLERS = {"tradingbot.execution.v1.ExecutionService": frozenset({"gateway"})}
 
 
+@dataclass(frozen=True, slots=True)
+class Running:
+    """A running execution service.
+
+    Attributes:
+        address: Where it really listens.
+        claim_lost: Set when it must end, since another process may execute.
+    """
+
+    address: str
+    claim_lost: asyncio.Event
+
+
 @asynccontextmanager
-async def serve(settings: Settings, clock: Clock) -> AsyncIterator[str]:
-    """Runs the service; yields the address that it listens on; ends in order on exit."""
+async def serve(settings: Settings, clock: Clock) -> AsyncIterator[Running]:
+    """Runs the service as soon as no other process executes; ends in order on exit."""
     async with (
+        sole_executor(settings.database_url) as lost,
         open_journal(settings.database_url, clock) as journal,
         dial(settings.vault_address, service="vault", tls=settings.tls) as vault,
         open_hosts(clock) as hosts,
@@ -58,7 +74,7 @@ async def serve(settings: Settings, clock: Clock) -> AsyncIterator[str]:
             ) as address,
             admin_server(settings.admin_address, partial(_health, journal)),
         ):
-            yield address
+            yield Running(address, lost)
 
 
 @asynccontextmanager
@@ -102,9 +118,16 @@ async def _health(journal: Journal) -> str | None:
     return None
 
 
-async def _main(settings: Settings) -> None:
-    async with serve(settings, UtcClock()):
-        await until_stopped()
+async def _main(settings: Settings) -> int:
+    async with serve(settings, UtcClock()) as running:
+        stopped = asyncio.create_task(until_stopped())
+        lost = asyncio.create_task(running.claim_lost.wait())
+        await asyncio.wait((stopped, lost), return_when=asyncio.FIRST_COMPLETED)
+        if running.claim_lost.is_set():
+            # Another process may execute by now; the supervisor starts us anew.
+            logger.error("claim.lost")
+            return 1
+    return 0
 
 
 def main() -> int:
@@ -115,8 +138,7 @@ def main() -> int:
         sys.stderr.write(f"{error}\n")
         return 2
     log.configure("execution", settings.log_level)
-    uvloop.run(_main(settings))
-    return 0
+    return uvloop.run(_main(settings))
 
 
 if __name__ == "__main__":

@@ -257,7 +257,7 @@ class OrderExecutor:
         except _GaveUp as end:
             await progress.move(end.state, reason=end.reason, message=end.message)
             return
-        if entry.state is LegState.OPEN:
+        if entry.state is LegState.OPEN and not entry.filled_quantity:
             message = f"{side.value.upper()} limit order placed on {progress.signal.exchange}"
             await progress.move(SignalState.DONE, message=message, guard=progress.guard(entry_open=True))
             return

@@ -211,11 +211,8 @@ class Orders:
 
     async def _record(self, leg: Leg, order: Order) -> Leg:
         leg = updated(leg, order)
-        if (
-            leg.state is LegState.OPEN
-            and leg.kind in (LegKind.ENTRY, LegKind.CLOSE)
-            and leg.limit_price is None
-        ):
+        waiting = leg.state is LegState.OPEN and leg.limit_price is None and not leg.kind.conditional
+        if waiting and not (leg.kind is LegKind.ENTRY and leg.filled_quantity):
             leg = await self._follow_market_order(leg)
         elif leg.filled_quantity and leg.average_price is None:
             leg = await self._with_price(leg)
@@ -225,13 +222,18 @@ class Orders:
         return leg
 
     async def _follow_market_order(self, leg: Leg) -> Leg:
-        """A market order's receipt is not its fill: asks until it has ended."""
+        """A market order's receipt is not its fill: asks until it has ended, an entry until it has begun to
+        fill.
+
+        A position that has begun needs its stop before the rest of its entry.
+        """
         await self._progress.put([leg])
         pause = 0.05
         while True:
             try:
                 order = await self._account.exchange.find_order(self._ref(leg))
-                if order is not None and order.status is not OrderStatus.OPEN:
+                begun = order is not None and leg.kind is LegKind.ENTRY and order.filled_quantity > 0
+                if order is not None and (begun or order.status is not OrderStatus.OPEN):
                     return updated(leg, order)
             except errors.ExchangeError as error:
                 log.warning("order.question_failed", extra={"reason": error.reason})

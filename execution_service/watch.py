@@ -67,16 +67,18 @@ class Watch:
             if self._executor.busy(guard.account_id, guard.symbol):
                 continue
             if guard.entry_open:
-                await self._follow_entry(account, guard)
+                await self._follow_entry(account, guard, held=_held(positions, guard))
             elif not _held(positions, guard):
                 await self._end(account, guard)
 
-    async def _follow_entry(self, account: Account, guard: Guard) -> None:
-        """A limit entry that rests: protects what it fills, forgets it when it has ended unfilled."""
+    async def _follow_entry(self, account: Account, guard: Guard, *, held: bool) -> None:
+        """An entry that rests: protects what it fills, and ends it with its position."""
         signal = await self._journal.get(guard.signal_id)
         entry = signal.leg(LegKind.ENTRY)
         assert entry is not None
         ref = OrderRef(guard.symbol, entry.client_order_id, conditional=False)
+        if entry.filled_quantity and not held:
+            await account.exchange.cancel_order(ref, signal_id=str(signal.id))
         order = await account.exchange.find_order(ref)
         if order is None or updated(entry, order) == entry:
             return
@@ -91,7 +93,7 @@ class Watch:
         account.traded()
         if order.filled_quantity == 0:
             await progress.record(unguard=True)
-        elif entry.filled_quantity == 0:
+        elif entry.filled_quantity == 0 or order.filled_quantity > entry.filled_quantity:
             await self._executor.protect_late(progress)
         elif order.status is not OrderStatus.OPEN:
             await progress.record(guard=progress.guard(entry_open=False))

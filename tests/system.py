@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import hmac
 import json
 import os
 import uuid
@@ -11,6 +12,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from typing import Any, TypeVar
+from urllib.parse import urlencode
 
 import aiohttp
 import pytest
@@ -54,6 +56,12 @@ class Paper:
             assert response.status == 200, answer
             return answer
 
+    async def request(self, method: str, target: str, api_key: str) -> Any:
+        """A request of a user's own client."""
+        headers = {"X-MBX-APIKEY": api_key}
+        async with self._session.request(method, f"{self.url}{target}", headers=headers) as response:
+            return await response.json()
+
     async def price(self, price: str, symbol: str = "BTCUSDT") -> None:
         """Moves the market to exactly this price."""
         await self.control("POST", "/paper/price", {"symbol": symbol, "price": price})
@@ -87,6 +95,7 @@ class Trader:
     user_id: str
     account_id: str
     api_key: str
+    api_secret: str
     paper: Paper
     execution: execution_pb2_grpc.ExecutionServiceAsyncStub
     vault: vault_pb2_grpc.VaultServiceAsyncStub
@@ -132,6 +141,21 @@ class Trader:
         )
         await call(self.execution.RecordDelivery(request, timeout=5))
 
+    async def close_by_hand(self) -> None:
+        """Closes the position as its owner would, on the exchange itself."""
+        signed = await self._signed("POST", "/fapi/v1/order", side="SELL", type="MARKET", reduceOnly="true")
+        assert signed["orderId"]
+
+    async def _signed(self, method: str, path: str, **parameters: str) -> Any:
+        (position,) = await self.paper.positions()
+        query = urlencode(
+            {"symbol": position["symbol"], "quantity": position["quantity"].lstrip("-")}
+            | parameters
+            | {"timestamp": str(int(UtcClock().now().timestamp() * 1000))}
+        )
+        signature = hmac.new(self.api_secret.encode(), query.encode(), "sha256").hexdigest()
+        return await self.paper.request(method, f"{path}?{query}&signature={signature}", self.api_key)
+
     async def is_warm(self) -> bool:
         """Whether balance and positions were asked for after the account's last trade."""
         last_trade = max(order["update_time"] for order in await self.paper.orders())
@@ -170,7 +194,15 @@ class System:
             api_secret=keys["api_secret"],
         )
         account = (await call(self.vault.RegisterAccount(request, timeout=5))).account
-        return Trader(user_id, account.account_id, keys["api_key"], self.paper, self.execution, self.vault)
+        return Trader(
+            user_id,
+            account.account_id,
+            keys["api_key"],
+            keys["api_secret"],
+            self.paper,
+            self.execution,
+            self.vault,
+        )
 
 
 async def until(look: Callable[[], Awaitable[T]], *, count: int = 1, seconds: float = 15) -> T:
@@ -227,7 +259,7 @@ async def system(database: TestDatabase, tls: Callable[[str], TlsFiles]) -> Asyn
         )
         to_vault = await stack.enter_async_context(dial(vault.grpc, service="vault", tls=tls("gateway")))
         to_execution = await stack.enter_async_context(
-            dial(execution, service="execution", tls=tls("gateway"))
+            dial(execution.address, service="execution", tls=tls("gateway"))
         )
         yield System(
             paper,

@@ -1,0 +1,348 @@
+"""What an exchange can do to an order: each test is a row of the fault table, judged by its own record."""
+
+import time
+from decimal import Decimal
+from typing import Any
+
+import pytest
+
+from tests.system import Trader, until
+from tradekit.service.errors import ServiceError
+from tradingbot.execution.v1 import execution_pb2 as pb
+
+pytestmark = pytest.mark.anyio
+
+ORDER = {"method": "POST", "path": "/fapi/v1/order"}
+ALGO = {"method": "POST", "path": "/fapi/v1/algoOrder"}
+LEVELS: dict[str, Any] = {"stop_loss": "2%", "take_profit": "4%"}
+
+
+async def one_protected_long(trader: Trader, quantity: str = "0.02") -> None:
+    """The whole of the wanted position, once, with one live stop and one live target."""
+    assert [order["executed_quantity"] for order in await trader.paper.orders("order")] == [quantity]
+    (position,) = await trader.paper.positions()
+    assert position["quantity"] == quantity
+    resting = await trader.paper.orders("algo", status="NEW")
+    assert sorted(order["type"] for order in resting) == ["STOP_MARKET", "TAKE_PROFIT_MARKET"]
+
+
+async def flat(trader: Trader) -> None:
+    """No position, and nothing that could open or close one."""
+    assert await trader.paper.positions() == []
+    assert await trader.paper.orders(status="NEW") == []
+
+
+async def test_F21_an_order_that_never_arrived_is_proven_dead_and_sent_once_more(trader: Trader) -> None:
+    await trader.paper.fault("drop_before_accept", **ORDER)
+
+    response = await trader.send("long", **LEVELS)
+
+    assert response.signal.state == pb.SIGNAL_STATE_DONE
+    await one_protected_long(trader)
+    kinds = [step.kind for step in (await trader.signal(response.signal.signal_id)).steps]
+    assert kinds.index("entry.unknown") < kinds.index("entry.proven_dead") < kinds.index("entry.filled")
+
+
+async def test_F22_an_order_whose_answer_was_lost_is_found_and_not_sent_again(trader: Trader) -> None:
+    await trader.paper.fault("drop_after_accept", **ORDER)
+
+    response = await trader.send("long", **LEVELS)
+
+    assert response.signal.state == pb.SIGNAL_STATE_DONE
+    await one_protected_long(trader)
+
+
+async def test_F23_the_caller_is_answered_while_a_slow_exchange_works(trader: Trader) -> None:
+    await trader.paper.fault("delay", delay_s=4, when="after", **ORDER)
+    started = time.monotonic()
+
+    response = await trader.send("long", timeout=2.5, **LEVELS)
+
+    assert time.monotonic() - started < 2.5
+    assert response.signal.state == pb.SIGNAL_STATE_EXECUTING
+    await until(lambda: _done(trader, response.signal.signal_id))
+    await one_protected_long(trader)
+
+
+async def _done(trader: Trader, signal_id: str) -> bool:
+    return (await trader.signal(signal_id)).state == pb.SIGNAL_STATE_DONE
+
+
+@pytest.mark.parametrize("status", [502, 503, 504])
+@pytest.mark.parametrize("executed", [True, False])
+async def test_F24_a_server_error_with_a_web_page_is_unknown_not_failed(
+    trader: Trader, status: int, executed: bool
+) -> None:
+    page = "<html><body>Bad gateway</body></html>"
+    await trader.paper.fault("http_status", status=status, body=page, executed=executed, **ORDER)
+
+    response = await trader.send("long", **LEVELS)
+
+    assert response.signal.state == pb.SIGNAL_STATE_DONE
+    await one_protected_long(trader)
+
+
+@pytest.mark.parametrize("code", [-1006, -1007])
+async def test_F25_a_timeout_of_the_exchange_itself_is_unknown(trader: Trader, code: int) -> None:
+    await trader.paper.fault("error_code", code=code, executed=True, **ORDER)
+
+    await trader.send("long", **LEVELS)
+
+    await one_protected_long(trader)
+
+
+async def test_F26_an_overloaded_exchange_is_asked_again(trader: Trader) -> None:
+    await trader.paper.fault("error_code", code=-1008, count=2, **ORDER)
+
+    await trader.send("long", **LEVELS)
+
+    await one_protected_long(trader)
+
+
+async def test_F26_a_close_keeps_trying(trader: Trader) -> None:
+    await trader.send("long", **LEVELS)
+    await trader.paper.fault("error_code", code=-1008, count=4, **ORDER)
+
+    response = await trader.send("close_long")
+
+    assert response.signal.state == pb.SIGNAL_STATE_DONE
+    await flat(trader)
+
+
+async def test_F27_a_rate_limit_is_waited_out_as_long_as_the_exchange_says(trader: Trader) -> None:
+    await trader.paper.fault(
+        "http_status", status=429, retry_after=2, body={"code": -1003, "msg": "…"}, **ORDER
+    )
+    started = time.monotonic()
+
+    await trader.send("long", **LEVELS)
+
+    assert time.monotonic() - started >= 2
+    await one_protected_long(trader)
+    limited = [request for request in await trader.paper.requests() if request["status"] in (418, 429)]
+    assert len(limited) == 1
+
+
+@pytest.mark.parametrize("offset_s", [-30, 30])
+async def test_F29_a_clock_that_is_off_is_set_right(trader: Trader, offset_s: int) -> None:
+    await trader.send("long", **LEVELS)
+    await trader.send("close_all")
+    await trader.paper.fault("clock_offset", offset_s=offset_s)
+
+    response = await trader.send("long", **LEVELS)
+
+    assert response.signal.state == pb.SIGNAL_STATE_DONE, response.signal
+    assert len(await trader.paper.orders("order", side="BUY")) == 2
+    refused = [request for request in await trader.paper.requests() if request["code"] == -1021]
+    assert 1 <= len(refused) <= 8  # a few questions were under way with the old clock
+
+
+async def test_F30_a_partly_filled_entry_is_protected_for_what_it_filled(trader: Trader) -> None:
+    await trader.paper.fault("partial_fill", ratio="0.5", rest="expire", symbol="BTCUSDT")
+
+    response = await trader.send("long", **LEVELS)
+
+    assert response.signal.state == pb.SIGNAL_STATE_DONE
+    await one_protected_long(trader, quantity="0.01")
+
+
+async def test_F31_an_entry_that_fills_in_parts_is_protected_from_the_first_part_on(trader: Trader) -> None:
+    await trader.paper.fault("partial_fill", ratio="0.5", rest="fill", symbol="BTCUSDT")
+
+    response = await trader.send("long", **LEVELS)
+
+    assert response.signal.state == pb.SIGNAL_STATE_DONE
+    await one_protected_long(trader, quantity="0.01")
+    await trader.paper.price("50001")
+    await until(lambda: _entry_is_whole(trader, response.signal.signal_id))
+    await one_protected_long(trader, quantity="0.02")
+
+
+async def _entry_is_whole(trader: Trader, signal_id: str) -> bool:
+    legs = (await trader.signal(signal_id)).legs
+    return any(leg.kind == pb.LEG_KIND_ENTRY and leg.state == pb.LEG_STATE_FILLED for leg in legs)
+
+
+async def test_the_rest_of_an_entry_does_not_outlive_its_position(trader: Trader) -> None:
+    """Half of a limit order fills, the stop closes it: the other half is withdrawn and opens nothing."""
+    await trader.paper.fault("partial_fill", ratio="0.5", rest="fill", symbol="BTCUSDT")
+    await trader.send("long", order_type="limit", price=49000, **LEVELS)
+    await trader.paper.price("49000")
+    await until(lambda: trader.paper.orders("algo", status="NEW"), count=2)
+
+    await trader.paper.price("48000")
+
+    await until(lambda: _nothing_rests(trader))
+    assert await trader.paper.positions() == []
+    assert await trader.paper.orders(status="PARTIALLY_FILLED") == []
+
+
+async def test_F32_when_the_stop_would_trigger_the_position_is_closed(trader: Trader) -> None:
+    await trader.paper.fault("error_code", code=-2021, **ALGO)
+
+    response = await trader.send("long", stop_loss="2%", take_profit="4%")
+
+    assert (response.signal.state, response.signal.reason) == (pb.SIGNAL_STATE_FAILED, "STOP_WOULD_TRIGGER")
+    assert "closed at market" in response.signal.message
+    await flat(trader)
+
+
+async def test_F33_a_stop_that_is_refused_once_is_placed_the_second_time(trader: Trader) -> None:
+    await trader.paper.fault("error_code", code=-4131, **ALGO)
+
+    response = await trader.send("long", stop_loss="2%", take_profit="4%")
+
+    assert response.signal.state == pb.SIGNAL_STATE_DONE
+    assert await trader.paper.orders("algo", type="STOP_MARKET", status="NEW")
+
+
+async def test_F33_a_stop_that_is_refused_for_good_closes_the_position(trader: Trader) -> None:
+    await trader.paper.fault("error_code", code=-4131, count=10, **ALGO)
+
+    response = await trader.send("long", **LEVELS)
+
+    assert (response.signal.state, response.signal.reason) == (pb.SIGNAL_STATE_FAILED, "STOP_REFUSED")
+    await flat(trader)
+
+
+async def test_F34_a_stop_whose_answer_was_lost_is_not_doubled(trader: Trader) -> None:
+    await trader.paper.fault("drop_after_accept", **ALGO)
+
+    await trader.send("long", **LEVELS)
+
+    await one_protected_long(trader)
+
+
+async def test_F34_a_stop_that_never_arrived_is_live_within_ten_seconds(trader: Trader) -> None:
+    await trader.paper.fault("drop_before_accept", count=2, **ALGO)
+
+    await trader.send("long", **LEVELS)
+
+    await one_protected_long(trader)
+    (entry,) = await trader.paper.orders("order")
+    (stop,) = await trader.paper.orders("algo", type="STOP_MARKET")
+    assert stop["arrival_time"] - entry["arrival_time"] < 10_000
+
+
+async def test_F35_a_refused_target_leaves_the_protected_position_alone(trader: Trader) -> None:
+    """The stop and the target are sent together; the rule lets the first one pass."""
+    await trader.paper.fault("error_code", code=-4131, skip=1, **ALGO)
+
+    response = await trader.send("long", **LEVELS)
+
+    assert response.signal.state == pb.SIGNAL_STATE_DONE
+    assert len(await trader.paper.positions()) == 1
+    assert any(leg.state == pb.LEG_STATE_REFUSED for leg in response.signal.legs)
+
+
+async def test_F36_no_entry_at_another_leverage_than_asked(trader: Trader) -> None:
+    await trader.paper.fault("error_code", code=-4028, path="/fapi/v1/leverage")
+
+    response = await trader.send("long", leverage=7)
+
+    assert response.signal.state == pb.SIGNAL_STATE_REJECTED
+    assert await trader.paper.orders() == []
+
+
+async def test_F37_an_order_that_the_margin_does_not_cover_is_rejected(trader: Trader) -> None:
+    response = await trader.send("long", size=10, size_type="base", leverage=1)
+
+    assert (response.signal.state, response.signal.reason) == (
+        pb.SIGNAL_STATE_REJECTED,
+        "INSUFFICIENT_BALANCE",
+    )
+    assert response.signal.message.startswith("Insufficient balance")
+    await flat(trader)
+
+
+async def test_F39_rules_that_have_changed_are_read_again(trader: Trader) -> None:
+    await trader.send("long", size="0.013", size_type="base", **LEVELS)
+    await trader.send("close_all")
+    await trader.paper.control("POST", "/paper/instruments", {"symbol": "BTCUSDT", "step": "0.01"})
+
+    response = await trader.send("long", size="0.013", size_type="base", **LEVELS)
+
+    assert response.signal.state == pb.SIGNAL_STATE_DONE, response.signal
+    (position,) = await trader.paper.positions()
+    assert position["quantity"] == "0.01"
+
+
+async def test_F40_a_market_that_is_closed_takes_no_entry(trader: Trader) -> None:
+    await trader.paper.control("POST", "/paper/instruments", {"symbol": "XRPUSDT", "status": "SETTLING"})
+
+    with pytest.raises(ServiceError) as refused:
+        await trader.send("long", symbol="XRPUSDT")
+
+    assert refused.value.reason == "UNKNOWN_SYMBOL"
+
+
+@pytest.mark.parametrize("code", [-2014, -2015])
+async def test_F41_a_key_that_is_not_accepted_is_told(trader: Trader, code: int) -> None:
+    await trader.paper.fault("error_code", code=code, **ORDER)
+
+    response = await trader.send("long")
+
+    assert (response.signal.state, response.signal.reason) == (pb.SIGNAL_STATE_REJECTED, "KEY_REJECTED")
+    await flat(trader)
+
+
+async def test_F44_a_position_closed_by_hand_takes_its_orders_along(trader: Trader) -> None:
+    """The user closes on the exchange: noticed, and every order of ours is cancelled."""
+    response = await trader.send("long", stop_loss="2%", take_profit=[{"percent": 4, "share": 0.5}])
+    await trader.close_by_hand()
+
+    await until(lambda: _nothing_rests(trader))
+    signal = await trader.signal(response.signal.signal_id)
+    closed = next(step for step in signal.steps if step.kind == "position.closed")
+    assert closed.attributes["by"] == "somebody_else"
+
+
+async def _nothing_rests(trader: Trader) -> bool:
+    resting = await trader.paper.orders("algo", status="NEW")
+    signals = [await trader.signal(signal.signal_id) for signal in await trader.signals()]
+    return not resting and all(any(s.kind == "position.closed" for s in signal.steps) for signal in signals)
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        {"orderId": 1, "symbol": "BTCUSDT", "status": "FILLED"},
+        {"orderId": 1, "symbol": "ETHUSDT", "side": "BUY", "status": "FILLED", "clientOrderId": "somebody"},
+        {"code": 200, "msg": "ok"},
+        [],
+        "null",
+        '{"executedQty": NaN}',
+    ],
+)
+async def test_T28_an_answer_that_makes_no_sense_proves_nothing(trader: Trader, body: object) -> None:
+    await trader.paper.fault("http_status", status=200, body=body, executed=True, **ORDER)
+
+    await trader.send("long", **LEVELS)
+
+    await one_protected_long(trader)
+
+
+async def test_T28_a_huge_answer_is_not_read(trader: Trader) -> None:
+    await trader.paper.fault("http_status", status=200, body="x", size=40_000_000, executed=True, **ORDER)
+
+    await trader.send("long", **LEVELS)
+
+    await one_protected_long(trader)
+
+
+async def test_T28_a_redirect_is_not_followed(trader: Trader) -> None:
+    headers = {"Location": f"{trader.paper.url}/fapi/v1/order"}
+    await trader.paper.fault("http_status", status=307, body="", headers=headers, executed=True, **ORDER)
+
+    await trader.send("long", **LEVELS)
+
+    await one_protected_long(trader)
+
+
+async def test_fees_and_sizes_are_exact(trader: Trader) -> None:
+    """Nothing is a float on the way: 0.0379 asked, 0.037 bought, to the last digit."""
+    response = await trader.send("long", size="0.0379", size_type="base", **LEVELS)
+
+    (entry,) = (leg for leg in response.signal.legs if leg.kind == pb.LEG_KIND_ENTRY)
+    assert (entry.quantity, entry.filled_quantity) == ("0.037", "0.037")
+    assert Decimal(entry.average_price) * Decimal(entry.filled_quantity) == Decimal(1850)
