@@ -134,6 +134,8 @@ class _HttpServer(uvicorn.Server):
 async def _http_server(app: ASGIApp, address: str) -> AsyncIterator[str]:
     host, port = host_and_port(address)
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    # Whatever handlers there are: an address may hold a token that somebody put there.
+    logging.getLogger("uvicorn.access").disabled = True
     listener = socket.create_server((host, port), family=family, backlog=BACKLOG)
     config = uvicorn.Config(
         app,

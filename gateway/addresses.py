@@ -34,7 +34,7 @@ def client_address(
 def parse_address(text: str) -> Address | None:
     """Reads "1.2.3.4", "1.2.3.4:5", "2001:db8::1" or "[2001:db8::1]:5"; an IPv4-mapped one as IPv4."""
     text = text.strip()
-    if text.startswith("["):
+    if text.startswith("[") and "]" in text:
         text = text[1:].partition("]")[0]
     elif text.count(":") == 1:
         text = text.partition(":")[0]

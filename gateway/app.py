@@ -17,8 +17,8 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from gateway.alerts import Alerts
 from gateway.dependencies import Resources
-from gateway.errors import MEDIA_TYPE, Problem, problem_from
-from gateway.front import LOOPBACK_NAMES, BoundedBody, Front, database_unavailable
+from gateway.errors import MEDIA_TYPE, Problem, internal_error, problem_from, unavailable
+from gateway.front import LOOPBACK_NAMES, BoundedBody, Front
 from gateway.openapi import describe
 from gateway.routes import accounts, auth, health, signals, strategies
 from gateway.routes.webhook import PATH as WEBHOOK_PATH
@@ -88,7 +88,15 @@ def _add_error_handlers(app: FastAPI) -> None:
     async def on_problem(_request: Request, error: Exception) -> JSONResponse:
         return _response(_problem_of(error))
 
-    for kind in (Problem, ServiceError, RequestValidationError, HTTPException, *_DATABASE_FAILURES):
+    # The last one is told to the client here, and raised again for the log.
+    for kind in (
+        Problem,
+        ServiceError,
+        RequestValidationError,
+        HTTPException,
+        *_DATABASE_FAILURES,
+        Exception,
+    ):
         app.add_exception_handler(kind, on_problem)
 
 
@@ -110,8 +118,9 @@ def _problem_of(error: Exception) -> Problem:
             return problem_from_validation(error)
         case HTTPException():
             return problem_from_http(error)
-        case _:
-            return database_unavailable()
+    if isinstance(error, _DATABASE_FAILURES):
+        return unavailable("database_unavailable", "The database does not answer. Try again in a moment.")
+    return internal_error()
 
 
 def _response(problem: Problem) -> JSONResponse:

@@ -110,6 +110,11 @@ def unavailable(code: str, detail: str) -> Problem:
     return Problem(503, code, detail, headers={"Retry-After": RETRY_AFTER_S})
 
 
+def internal_error() -> Problem:
+    """Our bug; what it was stands in the log, under the request's id."""
+    return Problem(500, "internal_error", "Something went wrong on our side.")
+
+
 def invalid(errors: Sequence[tuple[str, str]]) -> Problem:
     """Fields are wrong.
 
@@ -128,7 +133,7 @@ def problem_from(error: ServiceError) -> Problem:
         field = error.metadata.get("field") or error.metadata.get("parameter") or _FIELDS[error.reason]
         return invalid([(_REST_NAMES.get(field, field), error.message)])
     if error.code in _OURS:
-        return Problem(500, "internal_error", "Something went wrong on our side.")
+        return internal_error()
     status = _HTTP.get(error.code, 500)
     if status == 503:
         return unavailable(*_unavailable(error))

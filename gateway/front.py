@@ -7,7 +7,7 @@ from uuid import uuid4
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from gateway.errors import Problem, unavailable
+from gateway.errors import Problem, internal_error
 from gateway.responses import header, read_body, send_problem
 from tradekit.service.log import request_id
 
@@ -56,7 +56,7 @@ class Front:
             await answer.refuse(problem)
         except Exception as error:
             log.error("request.failed", extra={"method": scope["method"]}, exc_info=error)
-            await answer.refuse(Problem(500, "internal_error", "Something went wrong on our side."))
+            await answer.refuse(internal_error())
         finally:
             _note(scope, answer.status, time.perf_counter() - started)
 
@@ -117,8 +117,3 @@ class BoundedBody:
             return event
 
         await self._app(scope, replay, send)
-
-
-def database_unavailable() -> Problem:
-    """The database does not answer."""
-    return unavailable("database_unavailable", "The database does not answer. Try again in a moment.")

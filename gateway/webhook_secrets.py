@@ -120,8 +120,9 @@ class WebhookSecrets:
 
     async def _follow_connection(self, url: Secret) -> None:
         connection = await asyncpg.connect(url.reveal(), timeout=PING_TIMEOUT_S)
-        changed: asyncio.Queue[str] = asyncio.Queue()
+        changed: asyncio.Queue[str | None] = asyncio.Queue()
         try:
+            connection.add_termination_listener(lambda _: changed.put_nowait(None))
             # Listens first and reads then: a change between the two is told.
             await connection.add_listener(CHANNEL, lambda *notice: changed.put_nowait(notice[3]))
             rows = await connection.fetch(_SELECT_ALL)
@@ -132,12 +133,14 @@ class WebhookSecrets:
         finally:
             await connection.close(timeout=1.0)
 
-    async def _apply_next(self, connection: Any, changed: "asyncio.Queue[str]") -> None:
+    async def _apply_next(self, connection: Any, changed: "asyncio.Queue[str | None]") -> None:
         try:
             account_id = await asyncio.wait_for(changed.get(), PING_INTERVAL_S)
         except TimeoutError:
             await connection.execute("SELECT 1", timeout=PING_TIMEOUT_S)
             return
+        if account_id is None:
+            raise ConnectionError("the connection has ended")
         row = await connection.fetchrow(_SELECT_ONE, UUID(account_id), timeout=PING_TIMEOUT_S)
         if row is None:
             self._accounts.pop(account_id, None)

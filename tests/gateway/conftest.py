@@ -1,9 +1,10 @@
 """A running gateway: real HTTP, real PostgreSQL, the real vault; execution is scripted."""
 
+import asyncio
 import base64
 import os
 import uuid
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
@@ -38,6 +39,13 @@ API_SECRET = "canary-api-secret-NhqPtmdSJYdKjVHjA7PZj4Mge3R5YNiP1e3UZjInClVN65XA
 LOOPBACK = "127.0.0.1:0"
 # Cheap on purpose: what is tested is what happens with a hash, not how long it takes.
 FAST_HASHER = PasswordHasher(time_cost=1, memory_cost=8, parallelism=1)
+
+
+async def until(condition: Callable[[], Awaitable[bool]]) -> None:
+    """Waits for something that another process or the database does in its own time."""
+    async with asyncio.timeout(15):
+        while not await condition():  # noqa: ASYNC110 - there is no event to wait for outside
+            await asyncio.sleep(0.02)
 
 
 class MovableClock:
@@ -190,9 +198,11 @@ def start(
     """Starts a gateway with some settings changed."""
 
     @asynccontextmanager
-    async def started(**changes: Any) -> AsyncIterator[GatewayUnderTest]:
+    async def started(
+        hasher: PasswordHasher = FAST_HASHER, **changes: Any
+    ) -> AsyncIterator[GatewayUnderTest]:
         async with (
-            serve(replace(settings, **changes), clock=clock, hasher=FAST_HASHER) as running,
+            serve(replace(settings, **changes), clock=clock, hasher=hasher) as running,
             httpx.AsyncClient(base_url=f"http://{running.address}", timeout=10.0) as http,
         ):
             yield GatewayUnderTest(running, http, execution, clock, database)

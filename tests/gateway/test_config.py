@@ -1,0 +1,102 @@
+"""Settings: all problems at once, no example values in production, no secret in a message."""
+
+from pathlib import Path
+
+import pytest
+
+from gateway.config import Settings, parse_base_url, read_settings
+from tradekit.service.config import ConfigurationError, Environment
+
+GOOD = {
+    "DATABASE_URL": "postgresql://tradingbot_gateway:canary@127.0.0.1/tradingbot",
+    "TLS_CA_FILE": "ca.crt",
+    "TLS_CERT_FILE": "gateway.crt",
+    "TLS_KEY_FILE": "gateway.key",
+    "SECRET_KEY": "Uz5-qvYIIy8WJbQ0mH1lX9sRk3T7dNpA",
+}
+
+
+def _read(**variables: str) -> Settings:
+    return read_settings(Environment(GOOD | variables))
+
+
+def test_defaults() -> None:
+    settings = _read()
+
+    assert settings.production
+    assert (settings.listen_address, settings.admin_address) == ("127.0.0.1:8001", "127.0.0.1:50060")
+    assert settings.public_url == "http://127.0.0.1:8001"
+    assert settings.webhook_secret is None
+    assert settings.webhook_allowlist == settings.cors_origins == settings.trusted_proxies == ()
+
+
+def test_secrets_from_files(tmp_path: Path) -> None:
+    (tmp_path / "key").write_text("from-a-file-Uz5-qvYIIy8WJbQ0mH1lX9sRk3T7dNpA\n")
+
+    settings = read_settings(
+        Environment({**GOOD, "SECRET_KEY": "", "SECRET_KEY_FILE": str(tmp_path / "key")})
+    )
+
+    assert settings.secret_key.reveal().startswith("from-a-file")
+
+
+def test_every_problem_at_once_and_no_value() -> None:
+    with pytest.raises(ConfigurationError) as caught:
+        _read(
+            SECRET_KEY="canary",
+            TRUSTED_PROXIES="canary",
+            WEBHOOK_IP_ALLOWLIST="tradingview, canary",
+            PUBLIC_URL="ftp://canary",
+            CORS_ORIGINS="*",
+            DEPLOYMENT="staging",
+            DATABASE_URL="",
+        )
+
+    names = [problem.split()[0] for problem in caught.value.problems]
+    assert set(names) == {
+        "SECRET_KEY",
+        "TRUSTED_PROXIES",
+        "WEBHOOK_IP_ALLOWLIST",
+        "PUBLIC_URL",
+        "CORS_ORIGINS",
+        "DEPLOYMENT",
+        "DATABASE_URL",
+    }
+    assert "canary" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("SECRET_KEY", "your-secret-key-your-secret-key-your-secret-key"),
+        ("SECRET_KEY", "changeme-changeme-changeme-changeme"),
+        ("SECRET_KEY", "a" * 64),
+        ("WEBHOOK_SECRET", "your_secret_here_1234"),
+        ("WEBHOOK_SECRET", "too short"),
+    ],
+)
+def test_T20_published_values_stop_production(name: str, value: str) -> None:
+    with pytest.raises(ConfigurationError) as caught:
+        _read(**{name: value})
+
+    assert name in str(caught.value)
+    assert value not in str(caught.value)
+    _read(**{name: value, "DEPLOYMENT": "local"})
+
+
+def test_short_key_stops_every_start() -> None:
+    with pytest.raises(ConfigurationError, match="SECRET_KEY must be at least 32 bytes"):
+        _read(SECRET_KEY="x" * 31, DEPLOYMENT="local")
+
+
+@pytest.mark.parametrize("text", ["", "/x", "bot.example.com", "http://", "http://u:p@h", "http://h/?q", "*"])
+def test_no_base_url(text: str) -> None:
+    with pytest.raises(ValueError, match="URL"):
+        parse_base_url(text)
+
+
+def test_settings_do_not_show_secrets() -> None:
+    settings = _read(WEBHOOK_SECRET="canary-operator-secret")
+
+    assert "canary" not in repr(settings)
+    assert GOOD["SECRET_KEY"] not in repr(settings)
