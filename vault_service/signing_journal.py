@@ -28,8 +28,8 @@ log = logging.getLogger(__name__)
 GRACE = timedelta(seconds=1)
 
 _STATEMENT_SECONDS = 2.0
-# A vault process that stands still inside a transaction must not stop the others.
-SESSION = {"idle_in_transaction_session_timeout": "5s", "application_name": "vault signer"}
+# A vault process that stands still inside a transaction must not stop the others: shorter than they wait.
+_SESSION = {"idle_in_transaction_session_timeout": "1500ms", "application_name": "vault signer"}
 
 _BEGIN = f"BEGIN; {audit.LOCK}"
 _READ = """
@@ -224,7 +224,7 @@ async def open_signing_journal(url: Secret) -> AsyncIterator[SigningJournal]:
         command_timeout=_STATEMENT_SECONDS,
         timeout=_STATEMENT_SECONDS,
         max_inactive_connection_lifetime=0,
-        server_settings=SESSION,
+        server_settings=_SESSION,
         reset=_nothing_to_reset,
     )
     async with pool:

@@ -280,7 +280,7 @@ async def test_F18_dropped_connections_heal_by_themselves(
 ) -> None:
     await vault.sign(vault.query(account))
     await vault.fetch(
-        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = 'tradingbot_vault'"
+        "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity WHERE usename = 'tradingbot_vault'"
     )
 
     assert (await vault.sign_one(vault.query(account))).HasField("signed")

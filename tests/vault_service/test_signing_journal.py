@@ -7,7 +7,6 @@ import pytest
 
 from tests.conftest import TestDatabase
 from tests.vault_service.conftest import MovableClock, as_admin, execute
-from vault_service import signing_journal
 from vault_service.audit import AuditEvent
 from vault_service.commands import audit_verify
 from vault_service.errors import AuditUnavailable
@@ -16,7 +15,9 @@ from vault_service.signing_journal import SigningJournal, open_signing_journal
 pytestmark = pytest.mark.anyio
 
 EVENT = AuditEvent("execution", "sign", "GET /fapi/v3/balance")
-TERMINATE = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'vault signer'"
+TERMINATE = (
+    "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity WHERE application_name = 'vault signer'"
+)
 
 
 async def append_and(journal: SigningJournal, act: Callable[[], Awaitable[object]]) -> None:
@@ -74,10 +75,9 @@ async def test_error_of_ours_rolls_back_and_is_not_blamed_on_the_audit(
 
 
 async def test_process_that_stands_still_in_a_transaction_frees_the_others(
-    database: TestDatabase, clock: MovableClock, monkeypatch: pytest.MonkeyPatch
+    database: TestDatabase, clock: MovableClock
 ) -> None:
     """The server ends a transaction that idles; who held it cannot commit any more, so nothing was signed."""
-    monkeypatch.setitem(signing_journal.SESSION, "idle_in_transaction_session_timeout", "100ms")
     async with (
         open_signing_journal(database.roles["vault"]) as frozen,
         open_signing_journal(database.roles["vault"]) as other,
