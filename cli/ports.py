@@ -1,31 +1,46 @@
-"""Which ports of this machine are free."""
+"""Ports of this machine that our servers listen on."""
 
 import socket
 
-from tradekit.service.admin import host_and_port
+
+def reserve(host: str, port: int) -> socket.socket | None:
+    """Keeps `port` (0: a free one) of `host` for a server of ours, as long as the returned socket is open.
+
+    Without it a port of the range from which the kernel numbers outgoing connections (most of ours are in
+    there) can be lost while its server restarts: to any connection on loopback, also to a client that calls
+    just that server. The reserving socket does not listen: a server that sets SO_REUSEADDR, as all of ours do,
+    gets the port.
+
+    Returns:
+        None when somebody has the port.
+    """
+    try:
+        family, kind, _, _, target = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+    except OSError:
+        return None
+    keeper = socket.socket(family, kind)
+    keeper.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        keeper.bind(target)
+    except OSError:
+        keeper.close()
+        return None
+    return keeper
 
 
-def is_free(address: str) -> bool:
-    """Whether a server could listen on `address` ("host:port") now."""
-    return bound_port(*host_and_port(address)) is not None
+def port_of(keeper: socket.socket) -> int:
+    """The port that `keeper` keeps."""
+    return int(keeper.getsockname()[1])
 
 
 def free_port(host: str) -> int:
-    """A port of `host` that nobody listens on."""
-    port = bound_port(host, 0)
-    if port is None:
+    """A port of `host` that nobody has at the moment.
+
+    Raises:
+        OSError: There is none, or `host` is no address of this machine.
+    """
+    keeper = reserve(host, 0)
+    if keeper is None:
         raise OSError(f"there is no free port on {host}")
-    return port
-
-
-def bound_port(host: str, port: int) -> int | None:
-    """The port that a server gets which asks for `port` (0: any) on `host`; None when it gets none."""
-    try:
-        family, _, _, _, target = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
-        with socket.socket(family, socket.SOCK_STREAM) as probe:
-            # As servers do: a connection that has ended and still lingers does not hold the port.
-            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            probe.bind(target)
-            return int(probe.getsockname()[1])
-    except OSError:
-        return None
+    with keeper:
+        return port_of(keeper)

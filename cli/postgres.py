@@ -13,6 +13,7 @@ import re
 import select
 import shutil
 import signal
+import socket
 import subprocess
 from collections.abc import Sequence
 from pathlib import Path
@@ -21,7 +22,7 @@ from urllib.parse import quote
 import asyncpg
 
 from cli.errors import CommandFailed
-from cli.ports import bound_port, free_port
+from cli.ports import port_of, reserve
 from cli.process import die_with_parent, secret_pipes
 from tradekit.service.secret import Secret
 
@@ -71,11 +72,12 @@ class EmbeddedPostgres:
         self._password = password
         self._settings = _SETTINGS if fsync else _SETTINGS | _WITHOUT_FSYNC
         self._port = 0
+        self._keeper: socket.socket | None = None
         self._wrapper: tuple[str, ...] = ()
         self._process: subprocess.Popen[bytes] | None = None
 
     async def prepare(self) -> None:
-        """Makes the data folder at the first call, waits for a predecessor to end, chooses a free port.
+        """Makes the data folder at the first call, waits for a predecessor to end, keeps a free port.
 
         Raises:
             PostgresUnusable: There are no binaries, the data is of another version, or somebody else uses it.
@@ -153,6 +155,13 @@ class EmbeddedPostgres:
             self._process.send_signal(signal.SIGINT)
             await asyncio.to_thread(self._process.wait)
             self._process = None
+        self.release()
+
+    def release(self) -> None:
+        """Gives up the port that `prepare` has kept for the server; `stop` does it too."""
+        if self._keeper is not None:
+            self._keeper.close()
+            self._keeper = None
 
     @property
     def process_id(self) -> int | None:
@@ -182,7 +191,9 @@ class EmbeddedPostgres:
             )
         self._change_owner(self._data)
         _wait_for_predecessor(self._data)
-        self._port = _choose_port(self._data / PORT_NOTE)
+        self.release()
+        self._keeper = _reserve_port(self._data / PORT_NOTE)
+        self._port = port_of(self._keeper)
 
     def _initialize(self) -> None:
         """Makes the data folder beside its place and moves it there when it is whole."""
@@ -291,10 +302,12 @@ def _wait_for_end(descriptor: int, process_id: int, data: Path) -> None:
         )
 
 
-def _choose_port(note: Path) -> int:
-    """The port noted at the last start, or a free one if that is taken; noted for the next start."""
+def _reserve_port(note: Path) -> socket.socket:
+    """Reserves the port of the last start, or a free one if that is taken; notes it for the next start."""
     noted = int(note.read_text(encoding="ascii")) if note.exists() else 0
-    port = bound_port(HOST, noted) or free_port(HOST)
-    if port != noted:
-        note.write_text(f"{port}\n", encoding="ascii")
-    return port
+    keeper = reserve(HOST, noted) or reserve(HOST, 0)
+    if keeper is None:
+        raise PostgresUnusable(f"there is no free port on {HOST}")
+    if port_of(keeper) != noted:
+        note.write_text(f"{port_of(keeper)}\n", encoding="ascii")
+    return keeper

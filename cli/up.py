@@ -5,7 +5,8 @@ import os
 import signal
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import aiohttp
@@ -15,7 +16,7 @@ from cli.certificates import CertificateAuthority
 from cli.demo import Demo, DemoFailed, ensure_demo
 from cli.home import Home, open_home
 from cli.migrate import migrate
-from cli.ports import is_free
+from cli.ports import reserve
 from cli.postgres import EmbeddedPostgres
 from cli.process import move_out_of_environment
 from cli.readiness import why_not_ok
@@ -31,6 +32,7 @@ from cli.settings import (
 )
 from cli.supervisor import Child, Probe, Supervisor
 from cli.terminal import Terminal
+from tradekit.service.admin import host_and_port
 from tradekit.service.clock import UtcClock
 from tradekit.service.config import ConfigurationError
 from tradekit.service.migrations import SERVICES as SCHEMAS
@@ -58,22 +60,38 @@ def up(root: Path, *, web: bool) -> None:
     settings = read_settings(os.environ, web=web)
     with open_home(root) as home:
         secrets = all_secrets(settings, home)
-        _check_ports(settings)
-        asyncio.run(_run(home, settings, secrets, Terminal(sys.stdout)))
+        with _reserved_ports(settings):
+            asyncio.run(_run(home, settings, secrets, Terminal(sys.stdout)))
 
 
-def _check_ports(settings: SystemSettings) -> None:
+@contextmanager
+def _reserved_ports(settings: SystemSettings) -> Iterator[None]:
+    """Keeps all ports for our servers, also while one of them restarts."""
     wanted = {f"{name.upper()}_ADDRESS": address for name, address in settings.addresses.items()}
     wanted |= {f"{name.upper()}_ADMIN_ADDRESS": address for name, address in settings.admin_addresses.items()}
     if not settings.runs_paper:
         del wanted[f"{PAPER.upper()}_ADDRESS"]
-    deadline = time.monotonic() + PORT_WAIT_S
-    while taken := {name: address for name, address in wanted.items() if not is_free(address)}:
-        if time.monotonic() > deadline:
-            raise ConfigurationError(
-                [f"{address} is in use: stop what uses it, or set {name}" for name, address in taken.items()]
-            )
-        time.sleep(0.05)
+    with ExitStack() as kept:
+        deadline = time.monotonic() + PORT_WAIT_S
+        while taken := {name: address for name, address in wanted.items() if not _reserve(address, kept)}:
+            if time.monotonic() > deadline:
+                raise ConfigurationError(
+                    [
+                        f"{address} is in use: stop what uses it, or set {name}"
+                        for name, address in taken.items()
+                    ]
+                )
+            wanted = taken
+            time.sleep(0.05)
+        yield
+
+
+def _reserve(address: str, kept: ExitStack) -> bool:
+    keeper = reserve(*host_and_port(address))
+    if keeper is None:
+        return False
+    kept.enter_context(keeper)
+    return True
 
 
 async def _run(
@@ -96,6 +114,7 @@ async def _run(
             terminal.line("stopping")
             await asyncio.gather(starting, return_exceptions=True)
             await supervisor.stop()
+            system.release()
             terminal.line("stopped")
 
 
@@ -132,6 +151,7 @@ class _System:
         self._terminal = terminal
         self._session = session
         self._authority = CertificateAuthority(home.folder("tls"), UtcClock())
+        self._server: EmbeddedPostgres | None = None
 
     async def start(self) -> None:
         """Starts everything and says `ready`."""
@@ -150,10 +170,15 @@ class _System:
         await self._service("gateway", urls["gateway"])
         self._say_ready(await self._demo())
 
+    def release(self) -> None:
+        """Gives back what was kept for the processes, after they have ended."""
+        if self._server is not None:
+            self._server.release()
+
     async def _embedded_database(self) -> Secret:
         self._terminal.line("starting PostgreSQL")
         password = self._home.secret("POSTGRES_PASSWORD", new_token)
-        server = EmbeddedPostgres(self._home.root / "postgres", password=password)
+        server = self._server = EmbeddedPostgres(self._home.root / "postgres", password=password)
         await server.prepare()
         await self._supervisor.start(
             Child(
