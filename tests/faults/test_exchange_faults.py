@@ -164,13 +164,12 @@ async def _entry_is_whole(trader: Trader, signal_id: str) -> bool:
 
 
 async def test_the_rest_of_an_entry_does_not_outlive_its_position(trader: Trader) -> None:
-    """Half of a limit order fills, the stop closes it: the other half is withdrawn and opens nothing."""
+    """Half of a limit order fills and is closed: the other half is withdrawn and opens nothing."""
     await trader.paper.fault("partial_fill", ratio="0.5", rest="fill", symbol="BTCUSDT")
-    await trader.send("long", order_type="limit", price=49000, **LEVELS)
-    await trader.paper.price("49000")
-    await until(lambda: trader.paper.orders("algo", status="NEW"), count=2)
+    response = await trader.send("long", order_type="limit", price=50000, **LEVELS)
+    assert len(await trader.paper.orders("algo", status="NEW")) == 2, response
 
-    await trader.paper.price("48000")
+    await trader.close_by_hand()
 
     await until(lambda: _nothing_rests(trader))
     assert await trader.paper.positions() == []
