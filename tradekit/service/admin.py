@@ -1,12 +1,15 @@
 """The admin port of a process: `/healthz` and `/metrics`, plain HTTP on loopback."""
 
 import asyncio
+import logging
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
 from tradekit.service.config import ConfigurationError
+
+log = logging.getLogger(__name__)
 
 Probe = Callable[[], Awaitable[str | None]]
 
@@ -18,7 +21,7 @@ def host_and_port(address: str) -> tuple[str, int]:
         ConfigurationError: It is none.
     """
     host, _, port = address.rpartition(":")
-    if not host or not port.isdigit() or int(port) > 65_535:
+    if not host or not (port.isascii() and port.isdigit()) or int(port) > 65_535:
         raise ConfigurationError([f"{address!r} is not an address; host:port is wanted"])
     return host.strip("[]"), int(port)
 
@@ -54,10 +57,18 @@ async def _answer(path: bytes, probe: Probe) -> bytes:
     if path == b"/metrics":
         return _response(b"200 OK", CONTENT_TYPE_LATEST.encode(), generate_latest())
     if path == b"/healthz":
-        problem = await probe()
+        problem = await _problem(probe)
         status = b"200 OK" if problem is None else b"503 Service Unavailable"
         return _response(status, b"text/plain; charset=utf-8", (problem or "ok").encode() + b"\n")
     return _response(b"404 Not Found", b"text/plain", b"not found\n")
+
+
+async def _problem(probe: Probe) -> str | None:
+    try:
+        return await probe()
+    except Exception as error:  # the edge of the process: a check that breaks is no good sign
+        log.error("probe.failed", exc_info=error)
+        return f"the check failed: {type(error).__name__}"
 
 
 def _response(status: bytes, content_type: bytes, body: bytes) -> bytes:

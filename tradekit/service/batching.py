@@ -19,7 +19,7 @@ class Batcher(Generic[Item, Result]):
 
     Args:
         work: Does a batch; returns one result (or exception to raise) per item, in order. An exception that
-            it raises itself goes to every item of the batch.
+            it raises itself, or results that are not as many, go to every item of the batch as an error.
         largest: Most items of a batch.
         at_once: Most batches under way.
         waiting: Most items that wait.
@@ -64,11 +64,18 @@ class Batcher(Generic[Item, Result]):
 
     def _ended(self, task: asyncio.Task[None]) -> None:
         self._running.discard(task)
+        if task.cancelled():
+            # Only the end of the loop cancels it: what waits has nobody to do it.
+            waiting, self._waiting = self._waiting, []
+            for _, future in waiting:
+                future.cancel()
         self._start()
 
     async def _run(self, batch: list[tuple[Item, asyncio.Future[Result]]]) -> None:
         try:
             results: Sequence[Result | BaseException] = await self._work([item for item, _ in batch])
+            if len(results) != len(batch):
+                raise ValueError(f"{len(results)} results for a batch of {len(batch)}")
         except asyncio.CancelledError:
             for _, future in batch:
                 future.cancel()

@@ -2,8 +2,10 @@
 
 import os
 import uuid
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Protocol
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 class Clock(Protocol):
@@ -23,7 +25,7 @@ class UtcClock:
 
 def new_id(clock: Clock) -> uuid.UUID:
     """A UUID of version 7 (RFC 9562): sorts by its time, 74 random bits."""
-    milliseconds = int(clock.now().timestamp() * 1000)
+    milliseconds = (clock.now() - _EPOCH) // timedelta(milliseconds=1)
     value = (milliseconds << 80) | int.from_bytes(os.urandom(10), "big")
     value = (value & ~(0xF << 76)) | (0x7 << 76)
     value = (value & ~(0x3 << 62)) | (0x2 << 62)

@@ -36,13 +36,13 @@ class Environment:
 
     def text(self, name: str, default: str | None = None) -> str:
         """The value of `name`; without a default it must be set."""
+        known = len(self.problems)
         value = self._read(name)
-        if value:
-            return value
-        if default is None:
+        if value or default is not None:
+            return value or default or ""
+        if len(self.problems) == known:
             self.problems.append(f"{name} (or {name}_FILE) is not set")
-            return ""
-        return default
+        return ""
 
     def optional_text(self, name: str) -> str | None:
         """The value of `name`, or None when it is unset or empty."""
@@ -98,4 +98,6 @@ class Environment:
             return Path(path).read_text(encoding="utf-8").strip()
         except OSError as error:
             self.problems.append(f"{name}_FILE: {path} cannot be read ({error.strerror})")
-            return ""
+        except UnicodeDecodeError:
+            self.problems.append(f"{name}_FILE: {path} is not UTF-8 text")
+        return ""

@@ -55,6 +55,8 @@ async def open_database(url: Secret, *, pool_size: int = 8) -> AsyncIterator[Dat
         max_overflow=pool_size,
         pool_timeout=2.0,
         pool_pre_ping=True,
+        # The text of a database error ends up in logs; what was to be stored does not.
+        hide_parameters=True,
         connect_args={"timeout": 2.0, "command_timeout": 10.0},
     )
     try:

@@ -23,8 +23,13 @@ from typing import ClassVar
 
 import grpc
 from google.protobuf import any_pb2
+from google.protobuf.message import DecodeError
 from google.rpc import error_details_pb2, status_pb2
 from grpc_status import rpc_status
+
+# What an error carries travels in HTTP/2 headers, and those of a call may take 8 KiB together.
+MAX_MESSAGE_LENGTH = 500
+MAX_METADATA_LENGTH = 200
 
 
 class ServiceError(Exception):
@@ -149,15 +154,17 @@ def code_from_number(number: int) -> grpc.StatusCode:
 
 
 def to_status(error: ServiceError, *, domain: str) -> status_pb2.Status:
-    """The error as google.rpc.Status with one ErrorInfo.
+    """The error as google.rpc.Status with one ErrorInfo; what is too long for a header is cut off.
 
     Args:
         error: What to send.
         domain: Who says so, for example "vault.tradingbot".
     """
+    metadata = {name: value[:MAX_METADATA_LENGTH] for name, value in error.metadata.items()}
     detail = any_pb2.Any()
-    detail.Pack(error_details_pb2.ErrorInfo(reason=error.reason, domain=domain, metadata=error.metadata))
-    return status_pb2.Status(code=error.code.value[0], message=error.message, details=[detail])
+    detail.Pack(error_details_pb2.ErrorInfo(reason=error.reason, domain=domain, metadata=metadata))
+    message = error.message[:MAX_MESSAGE_LENGTH]
+    return status_pb2.Status(code=error.code.value[0], message=message, details=[detail])
 
 
 def from_rpc_error(error: grpc.aio.AioRpcError) -> ServiceError:
@@ -165,7 +172,10 @@ def from_rpc_error(error: grpc.aio.AioRpcError) -> ServiceError:
 
     A failure that the other side did not explain keeps its status; its reason is the status' name.
     """
-    status = rpc_status.from_call(error)
+    try:
+        status = rpc_status.from_call(error)
+    except (ValueError, DecodeError):
+        status = None  # a trailer that is not of our making says nothing
     for detail in status.details if status is not None else ():
         info = error_details_pb2.ErrorInfo()
         if detail.Unpack(info):

@@ -97,7 +97,7 @@ class ServerCalls(grpc.aio.ServerInterceptor):
             error = Internal("INTERNAL", "Something went wrong on our side.")
         status = to_status(error, domain=self._domain)
         trailer = (("grpc-status-details-bin", status.SerializeToString()),)
-        await context.abort(error.code, error.message, trailer)
+        await context.abort(error.code, status.message, trailer)
 
 
 def caller_name(context: Context) -> str:
