@@ -116,7 +116,8 @@ class Exchange:
 
     def _pass_second(self, symbols: list[str], now_ms: int) -> None:
         for symbol in symbols:
-            self._meet_price(symbol, now_ms)
+            if symbol not in self._seen or not self.market.stands_still():
+                self._meet_price(symbol, now_ms)
             if now_ms % FUNDING_INTERVAL_MS == 0:
                 self.clearing.pay_funding(symbol, now_ms)
                 self._liquidation.on_price(symbol, now_ms)

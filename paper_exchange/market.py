@@ -149,6 +149,10 @@ class Market:
         self._quotes.clear()
         self._candles.clear()
 
+    def stands_still(self) -> bool:
+        """Whether only posted prices move the markets."""
+        return self.speed == 0
+
     def last(self, symbol: str, at_ms: int) -> Decimal:
         """The price of the latest trade, on the tick."""
         return self._on_tick(symbol, self._price(symbol, at_ms))
