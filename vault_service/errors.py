@@ -25,7 +25,6 @@ from tradekit.service.errors import (
     InvalidArgument,
     NotFound,
     PermissionDenied,
-    ResourceExhausted,
     ServiceError,
     Unavailable,
 )
@@ -117,7 +116,7 @@ class BatchTooLarge(InvalidArgument):
         )
 
 
-class SignerOverloaded(ResourceExhausted):
+class SignerOverloaded(Unavailable):
     """More requests wait than are taken; nothing was recorded."""
 
     def __init__(self) -> None:

@@ -3,8 +3,10 @@
 import asyncio
 import hashlib
 import hmac
+import itertools
 import uuid
 
+import asyncpg
 import pytest
 
 from tests.vault_service.conftest import (
@@ -15,8 +17,10 @@ from tests.vault_service.conftest import (
     client_order_id,
     item,
 )
-from tradekit.service.errors import InvalidArgument
+from tradekit.service.errors import InvalidArgument, Unavailable
 from tradingbot.vault.v1 import vault_pb2
+from vault_service import signer
+from vault_service.audit import LOCK
 
 pytestmark = pytest.mark.anyio
 
@@ -385,6 +389,30 @@ async def test_toggle_on_one_vault_is_seen_by_the_other(
         await one.toggle(account)
 
         assert await other.refusal(other.order(account, client_order_id())) == "ACCOUNT_INACTIVE"
+
+
+async def test_calls_beyond_the_queue_are_sent_away_and_the_others_served(
+    start_vault: VaultStarter, user_id: uuid.UUID, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nothing was recorded for those that were sent away: they may ask again at once."""
+    monkeypatch.setattr(signer, "MAX_CALLS_WAITING", 3)
+    async with start_vault() as vault:
+        account = await vault.register(user_id)
+        holder = await asyncpg.connect(vault.database.admin.reveal())
+        await holder.execute(f"BEGIN; {LOCK}")
+        calls = [
+            asyncio.create_task(vault.sign_one(vault.order(account, client_order_id(n)))) for n in range(10)
+        ]
+        # One is under way and three wait; the other six are answered while the lock is still held.
+        for sent_away in itertools.islice(asyncio.as_completed(calls), 6):
+            with pytest.raises(Unavailable, match="SIGNER_OVERLOADED"):
+                await sent_away
+        await holder.close()
+        results = await asyncio.gather(*calls, return_exceptions=True)
+
+        away = [n for n, result in enumerate(results) if isinstance(result, Unavailable)]
+        assert len(away) == 6
+        assert await vault.refusal(vault.order(account, client_order_id(away[0]))) == ""
 
 
 async def test_F12_second_lock_does_not_block_the_honest_repeat(
