@@ -8,8 +8,8 @@ def reserve(host: str, port: int) -> socket.socket | None:
 
     Without it a port of the range from which the kernel numbers outgoing connections (most of ours are in
     there) can be lost while its server restarts: to any connection on loopback, also to a client that calls
-    just that server. The reserving socket does not listen: a server that sets SO_REUSEADDR, as all of ours do,
-    gets the port.
+    just that server. The reserving socket does not listen: a server that sets SO_REUSEADDR, as all of ours
+    do, gets the port.
 
     Returns:
         None when somebody has the port.

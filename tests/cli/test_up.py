@@ -88,9 +88,10 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("up") / "state"
 
 
-@pytest.fixture
-def system(home: Path) -> Iterator[System]:
-    system = System(home)
+@pytest.fixture(scope="module")
+def system(tmp_path_factory: pytest.TempPathFactory) -> Iterator[System]:
+    """One running system for all tests that leave it running."""
+    system = System(tmp_path_factory.mktemp("running") / "state")
     try:
         system.wait_ready()
         yield system
@@ -113,7 +114,9 @@ def _is_alive(process_id: int) -> bool:
         return False
 
 
-def test_starts_says_how_to_use_it_and_ends_in_order(system: System) -> None:
+def test_starts_says_how_to_use_it_and_ends_in_order(home: Path) -> None:
+    system = System(home)
+    system.wait_ready()
     children = system.children()
     assert set(children) == set(PROCESSES)
     assert re.search(r"^ready  http://127\.0\.0\.1:\d+ ", system.output, re.MULTILINE)
@@ -131,9 +134,8 @@ def test_printed_curl_is_a_filled_order_with_stop_and_target(system: System) -> 
     assert {"entry", "stop_loss", "take_profit"} <= set(answer["order_details"]["results"])
 
 
-@pytest.mark.parametrize("lost", ["demo.json", "nothing"])
-def test_demo_works_again_when_its_note_was_lost(home: Path, lost: str) -> None:
-    (home / lost).unlink(missing_ok=True)
+def test_demo_works_again_when_its_note_was_lost(home: Path) -> None:
+    (home / "demo.json").unlink(missing_ok=True)
     system = System(home)
     system.wait_ready()
     done = subprocess.run(system.curl(), capture_output=True, text=True, check=True, timeout=30)
