@@ -19,6 +19,7 @@ if [[ $services != 0 ]]; then
     exit 1
 fi
 
+# One transaction. A backup that cannot be read to its end becomes a line that is no SQL, so that nothing is committed.
 {
     echo "DROP SCHEMA IF EXISTS gateway, vault, execution, strategy CASCADE;"
     run pg_restore --no-owner --file=- <"$file" || echo "the backup cannot be read to its end;"
