@@ -31,7 +31,7 @@ async def test_T21_B41_foreign_accounts(gateway: GatewayUnderTest) -> None:
         assert (foreign.status_code, foreign.json()["code"]) == (404, "not_found"), route
         for other in (str(uuid.uuid4()), "nonsense", account["id"].replace("-", ""), "\u00e9"):
             answer = await bob.call(method, route.format(id=other))
-            assert _comparable(answer) == _comparable(foreign), (route, other)
+            assert comparable(answer) == comparable(foreign), (route, other)
 
 
 async def test_T21_foreign_calls_change_nothing(gateway: GatewayUnderTest) -> None:
@@ -56,7 +56,7 @@ async def test_T21_foreign_signals(gateway: GatewayUnderTest) -> None:
 
     assert (foreign.status_code, foreign.json()["code"]) == (404, "not_found")
     for other in (str(uuid.uuid4()), "nonsense"):
-        assert _comparable(await bob.call("GET", f"/signals/{other}")) == _comparable(foreign)
+        assert comparable(await bob.call("GET", f"/signals/{other}")) == comparable(foreign)
     assert await _signal_count(bob) == 0
     assert await _signal_count(ann) == 1
 
@@ -108,6 +108,6 @@ async def _signal_count(person: Person) -> int:
     return len((await person.call("GET", "/signals")).json()["signals"])
 
 
-def _comparable(answer: httpx.Response) -> tuple[int, dict[str, Any], list[str]]:
+def comparable(answer: httpx.Response) -> tuple[int, dict[str, Any], list[str]]:
     body = {name: value for name, value in answer.json().items() if name != "request_id"}
     return answer.status_code, body, sorted(answer.headers)

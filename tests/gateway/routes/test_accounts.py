@@ -1,14 +1,12 @@
 """Exchange accounts: registered in the vault, listed, toggled, deleted; their webhook secrets."""
 
 import json
-from collections.abc import AsyncIterator
-from typing import Any
 
 import asyncpg
 import pytest
-from aiohttp import web
 
 from tests.gateway.conftest import API_KEY, API_SECRET, GatewayUnderTest, Start
+from tests.system import running_paper
 from tradekit.service.errors import Aborted
 
 pytestmark = pytest.mark.anyio
@@ -116,39 +114,15 @@ async def test_keys_are_needed_but_on_paper(gateway: GatewayUnderTest) -> None:
         assert (answer.status_code, answer.json()["code"]) == (422, "validation_error")
 
 
-@pytest.fixture
-async def paper_exchange() -> AsyncIterator[tuple[str, list[dict[str, Any]]]]:
-    """The paper exchange's control route, with what it was asked."""
-    asked: list[dict[str, Any]] = []
-
-    async def open_account(request: web.Request) -> web.Response:
-        if request.headers.get("X-Paper-Control") != "1":
-            return web.json_response({"error": "no control header"}, status=403)
-        asked.append(await request.json())
-        return web.json_response({"api_key": "paper-key", "api_secret": "canary-paper-secret"})
-
-    app = web.Application()
-    app.router.add_post("/paper/accounts", open_account)
-    runner = web.AppRunner(app)
-    await runner.setup()
-    site = web.TCPSite(runner, "127.0.0.1", 0)
-    await site.start()
-    port = runner.addresses[0][1]
-    yield f"http://127.0.0.1:{port}", asked
-    await runner.cleanup()
-
-
-async def test_paper_account_without_keys(
-    start: Start, paper_exchange: tuple[str, list[dict[str, Any]]]
-) -> None:
-    url, asked = paper_exchange
-    async with start(paper_base_url=url) as gateway:
+async def test_paper_account_without_keys(start: Start) -> None:
+    async with running_paper() as paper, start(paper_base_url=paper.url) as gateway:
         person = await gateway.sign_up()
         answer = await person.call("POST", REGISTER, json={"exchange": "binance", "environment": "paper"})
         assert answer.status_code == 200
         assert (answer.json()["environment"], answer.json()["testnet"]) == ("paper", True)
-        assert asked == [{"exchange": "binance"}]
-        assert "canary" not in answer.text
+        state = await paper.control("GET", "/paper/state")
+        (opened,) = state["accounts"]
+        assert opened["api_key"] not in answer.text
 
 
 async def test_paper_exchange_that_is_down(gateway: GatewayUnderTest) -> None:
