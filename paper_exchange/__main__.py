@@ -9,6 +9,8 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+import uvloop
+
 from paper_exchange.candles import CandlesUnreadable, FilePath, read_candle_file
 from paper_exchange.faults import ClockOffset, Rule, RuleInvalid, parse_rules
 from paper_exchange.instruments import LISTED
@@ -38,7 +40,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         candles = _candles(arguments.candles)
         rules = _rules(arguments.faults)
-        asyncio.run(_run(arguments, candles, rules))
+        uvloop.run(_run(arguments, candles, rules))
     except Misuse as error:
         sys.stderr.write(f"paper-exchange: {error}\n")
         return _MISUSED

@@ -9,7 +9,7 @@ _KEPT = 10_000
 
 @dataclass(frozen=True, slots=True)
 class RequestRecord:
-    """A request and how it ended. `status` 0: the connection was closed without an answer."""
+    """A request and how it ended; `status` 0: a fault kept it from being executed and answered."""
 
     time: int
     method: str

@@ -114,14 +114,20 @@ class Store:
         books.committed()
 
     def commit(self, events: Iterable[Event], counters: Counters) -> None:
-        """Writes the entities of these events in one transaction."""
+        """Writes the entities of these events, as they are now, in one transaction."""
+        records: dict[tuple[str, str], Any] = {("counters", ""): counters}
+        forget = False
+        for event in events:
+            if isinstance(event, Cleared):
+                forget, records = True, {("counters", ""): counters}
+            else:
+                records.update(_records(event))
         self._database.execute("BEGIN IMMEDIATE")
         try:
-            for event in events:
-                if isinstance(event, Cleared):
-                    self._database.execute(_FORGET)
-                self._database.executemany(_WRITE, _records(event))
-            self._database.execute(_WRITE, ("counters", "", encode(counters)))
+            if forget:
+                self._database.execute(_FORGET)
+            rows = ((kind, key, encode(entity)) for (kind, key), entity in records.items())
+            self._database.executemany(_WRITE, rows)
         except BaseException:
             self._database.execute("ROLLBACK")
             raise
@@ -132,29 +138,32 @@ class Store:
         return (decode(cls, row[0]) for row in rows)
 
 
-def _records(event: Event) -> Iterator[tuple[str, str, str]]:
+def _records(event: Event) -> Iterator[tuple[tuple[str, str], Any]]:
+    """What an event changed, by kind and id."""
     match event:
         case OrderChanged(order=order, fill=fill):
-            yield "order", str(order.order_id), encode(order)
+            yield ("order", str(order.order_id)), order
             if fill is not None:
-                yield "fill", str(fill.trade_id), encode(fill)
+                yield ("fill", str(fill.trade_id)), fill
         case ConditionalOrderChanged(order=conditional):
-            yield "conditional", str(conditional.algo_id), encode(conditional)
+            yield ("conditional", str(conditional.algo_id)), conditional
         case AccountChanged(account=account):
-            yield "account", str(account.account_id), encode(account, leave_out=("positions",))
+            yield ("account", str(account.account_id)), account
         case PositionChanged(position=position):
-            yield "position", f"{position.account_id}:{position.symbol}:{position.side}", encode(position)
+            yield ("position", f"{position.account_id}:{position.symbol}:{position.side}"), position
         case IncomeBooked(income=income):
-            yield "income", str(income.income_id), encode(income)
+            yield ("income", str(income.income_id)), income
         case PriceSet(posted=posted, number=number):
-            yield "price", str(number), encode(posted)
+            yield ("price", str(number)), posted
         case InstrumentChanged(instrument=instrument):
-            yield "instrument", instrument.symbol, encode(instrument)
+            yield ("instrument", instrument.symbol), instrument
 
 
-def encode(value: Any, leave_out: tuple[str, ...] = ()) -> str:
-    """A dataclass as JSON; decimals as strings."""
-    body = {name: getattr(value, name) for name in _names(type(value)) if name not in leave_out}
+def encode(value: Any) -> str:
+    """A dataclass as JSON, decimals as strings; an account without its positions, which are records too."""
+    body = {name: getattr(value, name) for name in _names(type(value))}
+    if isinstance(value, Account):
+        del body["positions"]
     return json.dumps(body, default=_plain, separators=(",", ":"))
 
 
