@@ -20,6 +20,7 @@ from paper_exchange.binance_errors import BinanceError, error_of
 from paper_exchange.binance_limits import RequestLimits
 from paper_exchange.binance_market_data import BinanceMarketData
 from paper_exchange.binance_parameters import Parameters
+from paper_exchange.binance_positions import BinancePositions
 from paper_exchange.binance_request import BinanceRequest, Endpoint, Routes, Security
 from paper_exchange.binance_trade import BinanceTrade
 from paper_exchange.clock import Clock
@@ -83,6 +84,7 @@ class BinanceApi:
             **BinanceMarketData(exchange, limits).routes(),
             **BinanceTrade(exchange).routes(),
             **BinanceAlgo(exchange).routes(),
+            **BinancePositions(exchange).routes(),
             **BinanceAccount(exchange, limits, listen_keys).routes(),
         }
         self._paths = {path for _, path in self._routes}

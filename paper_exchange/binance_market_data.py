@@ -8,19 +8,19 @@ from decimal import Decimal
 from hashlib import blake2b
 from typing import Any
 
+from paper_exchange.binance_contracts import contract_json
 from paper_exchange.binance_errors import BinanceError, mandatory
 from paper_exchange.binance_limits import RequestLimits
 from paper_exchange.binance_parameters import Parameters
 from paper_exchange.binance_request import BinanceRequest, Endpoint, Routes, Security, by_symbol
-from paper_exchange.binance_wire import Json, plain, trimmed
+from paper_exchange.binance_wire import Json, plain
 from paper_exchange.candles import INTERVALS_MS, MONTH, Candle
-from paper_exchange.exchange import MAX_OPEN_ORDERS, Exchange
+from paper_exchange.exchange import Exchange
 from paper_exchange.instruments import Instrument
 from paper_exchange.market import FUNDING_INTERVAL_MS
 from paper_exchange.orders import ZERO
 
 _DAY_MS = 86_400_000
-_NEVER_DELIVERED = 4_133_404_800_000
 _DEPTH_LIMITS = (5, 10, 20, 50, 100, 500, 1000)
 _EIGHT = 8
 
@@ -88,7 +88,9 @@ class BinanceMarketData:
             ],
             "exchangeFilters": [],
             "assets": [{"asset": "USDT", "marginAvailable": True, "autoAssetExchange": "-10000"}],
-            "symbols": [_contract(i, onboard_ms) for i in self._market.instruments.values()],
+            "symbols": [
+                contract_json(instrument, onboard_ms) for instrument in self._market.instruments.values()
+            ],
         }
 
     # Candles
@@ -349,73 +351,6 @@ class BinanceMarketData:
         if symbol is not None:
             return row(self._exchange.instrument(symbol), request.now_ms)
         return [row(instrument, request.now_ms) for instrument in self._market.instruments.values()]
-
-
-def _contract(instrument: Instrument, onboard_ms: int) -> Json:
-    """A symbol of exchangeInfo."""
-    tick, step = instrument.tick, instrument.step
-    return {
-        "symbol": instrument.symbol,
-        "pair": instrument.symbol,
-        "contractType": "PERPETUAL",
-        "deliveryDate": _NEVER_DELIVERED,
-        "onboardDate": onboard_ms,
-        "status": instrument.status,
-        "maintMarginPercent": "2.5000",
-        "requiredMarginPercent": "5.0000",
-        "baseAsset": instrument.base,
-        "quoteAsset": instrument.quote,
-        "marginAsset": instrument.quote,
-        "pricePrecision": instrument.price_precision,
-        "quantityPrecision": instrument.quantity_precision,
-        "baseAssetPrecision": 8,
-        "quotePrecision": 8,
-        "underlyingType": "COIN",
-        "underlyingSubType": [],
-        "settlePlan": 0,
-        "triggerProtect": plain(instrument.trigger_protect, 4),
-        "liquidationFee": plain(instrument.liquidation_fee, 6),
-        "marketTakeBound": "0.05",
-        "maxMoveOrderLimit": 10_000,
-        "filters": [
-            {
-                "filterType": "PRICE_FILTER",
-                "minPrice": trimmed(tick),
-                "maxPrice": trimmed(instrument.max_price),
-                "tickSize": f"{tick:f}",
-            },
-            {
-                "filterType": "LOT_SIZE",
-                "minQty": f"{instrument.min_quantity:f}",
-                "maxQty": trimmed(instrument.max_quantity),
-                "stepSize": f"{step:f}",
-            },
-            {
-                "filterType": "MARKET_LOT_SIZE",
-                "minQty": f"{instrument.min_quantity:f}",
-                "maxQty": trimmed(instrument.max_market_quantity),
-                "stepSize": f"{step:f}",
-            },
-            {"filterType": "MAX_NUM_ORDERS", "limit": MAX_OPEN_ORDERS},
-            {"filterType": "MIN_NOTIONAL", "notional": trimmed(instrument.min_notional)},
-            {
-                "filterType": "PERCENT_PRICE",
-                "multiplierUp": plain(instrument.price_cap, 4),
-                "multiplierDown": plain(instrument.price_floor, 4),
-                "multiplierDecimal": "4",
-            },
-        ],
-        "orderTypes": [
-            "LIMIT",
-            "MARKET",
-            "STOP",
-            "STOP_MARKET",
-            "TAKE_PROFIT",
-            "TAKE_PROFIT_MARKET",
-            "TRAILING_STOP_MARKET",
-        ],
-        "timeInForce": ["GTC", "IOC", "FOK", "GTX", "GTD"],
-    }
 
 
 def _kline(candle: Candle, instrument: Instrument) -> list[Any]:
