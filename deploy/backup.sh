@@ -4,7 +4,7 @@
 #     deploy/backup.sh FOLDER
 #
 # Exchange keys in it stay encrypted; it does not hold ENCRYPTION_KEY. On a database of your own set POSTGRES_TOOLS to
-# nothing: then this machine's pg_dump is used, with libpq's PGHOST, PGUSER, PGDATABASE and PGPASSFILE.
+# nothing: then this machine's programs are used, with libpq's PGHOST, PGUSER, PGDATABASE and PGPASSFILE.
 set -euo pipefail
 umask 077
 
@@ -12,12 +12,11 @@ folder=${1:?usage: deploy/backup.sh FOLDER}
 read -ra tools <<<"${POSTGRES_TOOLS-docker compose exec -T --env PGUSER=tradingbot --env PGDATABASE=tradingbot postgres}"
 
 mkdir -p "$folder"
-file=$folder/tradingbot-$(date -u +%Y%m%dT%H%M%SZ).dump
+file=$folder/tradingbot-$(date -u +%Y%m%dT%H%M%SZ).sql.gz
 trap 'rm -f "$file.partial"' EXIT
-${tools[@]+"${tools[@]}"} pg_dump --format=custom --no-owner \
-    --schema=gateway --schema=vault --schema=execution --schema=strategy >"$file.partial"
-# A dump that was cut off has no readable end.
-${tools[@]+"${tools[@]}"} pg_restore --file=/dev/null <"$file.partial"
+# SQL, because pg_restore takes a dump in its own format for whole when its end is missing; gzip does not.
+${tools[@]+"${tools[@]}"} pg_dump --no-owner \
+    --schema=gateway --schema=vault --schema=execution --schema=strategy | gzip >"$file.partial"
 sync "$file.partial"
 mv "$file.partial" "$file"
 echo "$file"
