@@ -1,5 +1,6 @@
 """The whole system under `tradingbot up`: ready, restarts, stops, and comes back with the same data."""
 
+import asyncio
 import json
 import os
 import re
@@ -8,6 +9,7 @@ import signal
 import subprocess
 import sys
 import time
+import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator
 from contextlib import suppress
@@ -15,7 +17,10 @@ from pathlib import Path
 
 import pytest
 
-from cli.settings import new_token
+from cli.postgres import EmbeddedPostgres
+from cli.settings import new_encryption_key, new_token
+from gateway.users import DEMO_EMAIL
+from tradekit.service.secret import Secret
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(300), pytest.mark.xdist_group("up")]
 
@@ -220,3 +225,34 @@ def test_embedded_audit_is_verified_while_it_runs_and_after(home: Path) -> None:
     for done in (running, stopped):
         assert (done.returncode, done.stderr) == (0, "")
         assert "all good" in done.stdout
+
+
+def test_T30_production_has_no_demo_and_takes_its_secrets_from_outside(tmp_path: Path) -> None:
+    database = EmbeddedPostgres(tmp_path / "external", password=Secret("external-pw"), fsync=False)
+    asyncio.run(database.start())
+    try:
+        system = System(
+            tmp_path / "state",
+            DATABASE_URL=database.url().reveal(),
+            DEBUG="False",
+            ENCRYPTION_KEY=new_encryption_key(),
+            SECRET_KEY=new_token(),
+        )
+        system.wait_ready()
+        address = re.search(r"^ready  (\S+)", system.output, re.MULTILINE)
+        assert address is not None
+        login = {"email": DEMO_EMAIL, "password": "whatever-it-was"}
+        request = urllib.request.Request(  # noqa: S310  # our own http address
+            f"{address[1]}/api/v1/auth/login",
+            json.dumps(login).encode(),
+            {"Content-Type": "application/json"},
+        )
+        with pytest.raises(urllib.error.HTTPError, match="401"):
+            urllib.request.urlopen(request, timeout=10)  # noqa: S310  # our own http address
+        assert system.stop() == 0
+    finally:
+        asyncio.run(database.stop())
+    assert "demo" not in system.output
+    stored = {path.name for path in (system.home / "secrets").iterdir()}
+    assert stored == {f"{name}_DATABASE_PASSWORD" for name in ("GATEWAY", "VAULT", "EXECUTION", "STRATEGY")}
+    assert "postgres" not in {path.name for path in system.home.iterdir()}
