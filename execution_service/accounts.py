@@ -1,5 +1,6 @@
 """The accounts that trade: who they are, and what is kept at hand so that an entry need not ask first."""
 
+import asyncio
 import logging
 from collections.abc import Awaitable, Callable
 from datetime import datetime, timedelta
@@ -10,6 +11,7 @@ from execution_service.exchanges.types import AccountKey, Balance, Position
 from execution_service.fresh import Fresh
 from execution_service.market_data import MarketData
 from tradekit.service.clock import Clock
+from tradekit.service.errors import DeadlineExceeded, Unavailable
 
 log = logging.getLogger(__name__)
 
@@ -19,6 +21,7 @@ log = logging.getLogger(__name__)
 BALANCE_AGE = timedelta(seconds=60)
 POSITIONS_AGE = timedelta(seconds=30)
 DESCRIPTION_AGE = timedelta(seconds=1)
+VAULT_PATIENCE_S = 0.5
 
 Describe = Callable[[str, str], Awaitable[tuple[AccountKey, bool]]]
 Connect = Callable[[AccountKey], tuple[Exchange, MarketData]]
@@ -102,12 +105,20 @@ class Accounts:
         return self._known[name]
 
     async def is_active(self, account: Account) -> bool:
-        """Whether it takes entries. A yes may be a second old; the vault has the last word when it signs."""
+        """Whether it takes entries. A yes may be a second old; the vault has the last word when it signs.
+
+        While the vault does not answer, what it said last holds.
+        """
         description = self._description((account.key.user_id, account.key.account_id))
-        _, active = await description.get(DESCRIPTION_AGE)
-        if not active:
-            _, active = await description.renew()
-        return active
+        try:
+            async with asyncio.timeout(VAULT_PATIENCE_S):
+                _, active = await description.get(DESCRIPTION_AGE)
+                if not active:
+                    _, active = await description.renew()
+                return active
+        except (Unavailable, DeadlineExceeded, TimeoutError):
+            known = description.peek(timedelta.max)
+            return known is None or known[1]
 
     def forget(self, user_id: str, account_id: str) -> None:
         """The account is gone."""

@@ -21,7 +21,6 @@ import paper_exchange.server
 from execution_service.__main__ import serve as serve_execution
 from execution_service.config import Settings as ExecutionSettings
 from execution_service.translation import alert_to_proto
-from paper_exchange.server import PaperExchange
 from tests.conftest import TestDatabase
 from tradekit.market.alert import content_hash, parse_alert
 from tradekit.service.channel import TlsFiles, call, dial
@@ -44,8 +43,8 @@ T = TypeVar("T")
 class Paper:
     """The paper exchange's control: moves the market, makes faults, asks the referee."""
 
-    def __init__(self, server: PaperExchange, session: aiohttp.ClientSession) -> None:
-        self.url = server.url
+    def __init__(self, url: str, session: aiohttp.ClientSession) -> None:
+        self.url = url
         self._session = session
 
     async def control(self, method: str, path: str, body: object = None) -> Any:
@@ -221,7 +220,7 @@ async def running_paper() -> AsyncIterator[Paper]:
     server = await paper_exchange.server.start(speed=0)
     try:
         async with aiohttp.ClientSession() as session:
-            paper = Paper(server, session)
+            paper = Paper(server.url, session)
             await paper.price(PRICE)
             yield paper
     finally:
