@@ -96,9 +96,15 @@ class Processes:
 
     async def ready(self) -> None:
         """Returns when execution answers."""
+        await until(self._answers, seconds=20)
+
+    async def _answers(self) -> bool:
         request = pb.ListSignalsRequest(user_id=self.trader.user_id)
-        async with asyncio.timeout(20):
-            await self.trader.execution.ListSignals(request, wait_for_ready=True)
+        try:
+            await self.trader.execution.ListSignals(request, wait_for_ready=True, timeout=5)
+        except grpc.aio.AioRpcError:
+            return False  # a connection to the process that was killed
+        return True
 
     async def restart_execution(self) -> None:
         await self.execution.kill()
