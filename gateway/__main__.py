@@ -132,11 +132,9 @@ class _HttpServer(uvicorn.Server):
 
 @asynccontextmanager
 async def _http_server(app: ASGIApp, address: str) -> AsyncIterator[str]:
-    host, port = host_and_port(address)
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
     # Whatever handlers there are: an address may hold a token that somebody put there.
     logging.getLogger("uvicorn.access").disabled = True
-    listener = socket.create_server((host, port), family=family, backlog=BACKLOG)
+    listener = _listen(*host_and_port(address))
     config = uvicorn.Config(
         app,
         http="httptools",
@@ -160,6 +158,20 @@ async def _http_server(app: ASGIApp, address: str) -> AsyncIterator[str]:
             yield f"[{bound[0]}]:{bound[1]}" if ":" in bound[0] else f"{bound[0]}:{bound[1]}"
         finally:
             server.should_exit = True
+
+
+def _listen(host: str, port: int) -> socket.socket:
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    # Named as TCP, since asyncio turns off Nagle's delay, 40 ms an answer, for what is named so only.
+    listener = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
+    try:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind((host, port))
+        listener.listen(BACKLOG)
+    except OSError:
+        listener.close()
+        raise
+    return listener
 
 
 async def _run(settings: Settings) -> None:

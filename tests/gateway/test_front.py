@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import time
 
 import pytest
 
@@ -184,3 +185,14 @@ async def test_R5_a_crash_shows_nothing(
     assert (answer.status_code, answer.json()["code"]) == (500, "internal_error")
     assert "unforeseen" not in answer.text
     assert person.tokens["access_token"] not in caplog.text
+
+
+async def test_an_answer_is_not_held_back(gateway: GatewayUnderTest) -> None:
+    """Nagle's algorithm would hold each one back for 40 ms."""
+    seconds = []
+    for _ in range(20):
+        started = time.perf_counter()
+        await gateway.http.get("/health")
+        seconds.append(time.perf_counter() - started)
+
+    assert min(seconds) < 0.03

@@ -56,8 +56,9 @@ async def test_F52_ends_in_order_on_sigterm(settings: Settings, tmp_path: Path) 
     assert process.stderr is not None
     try:
         async with asyncio.timeout(30):
-            record = json.loads(await process.stderr.readline())
-        assert record["event"] == "gateway.ready"
+            record = {"event": ""}
+            while record["event"] != "gateway.ready":
+                record = json.loads(await process.stderr.readline())
         async with httpx.AsyncClient(base_url=f"http://{record['address']}") as http:
             assert (await http.get("/health")).status_code == 200
         process.send_signal(signal.SIGTERM)
