@@ -18,6 +18,7 @@ from sqlalchemy import (
     text,
 )
 from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy.dialects.postgresql.base import ischema_names
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 from sqlalchemy.types import UserDefinedType
 
@@ -44,6 +45,10 @@ class TransactionId(UserDefinedType[str]):
     def get_col_spec(self, **_: object) -> str:
         """The type's name."""
         return "xid8"
+
+
+# So that what is in the database can be compared with what stands here.
+ischema_names["xid8"] = TransactionId
 
 
 class Signal(Base):

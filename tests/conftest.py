@@ -17,7 +17,7 @@ from tradekit.service.migrations import SERVICES, prepare, role_of, upgrade
 from tradekit.service.secret import Secret
 
 TEMPLATE = "template_tradingbot"
-_PASSWORDS = {service: Secret(f"{service}-role-password") for service in SERVICES}
+ROLE_PASSWORDS = {service: Secret(f"{service}-role-password") for service in SERVICES}
 _numbers = itertools.count()
 
 
@@ -56,14 +56,8 @@ def database_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Embedd
 async def _make_template(server: EmbeddedPostgres) -> None:
     await server.create_database(TEMPLATE)
     url = server.url(database=TEMPLATE)
-    await prepare(url, _PASSWORDS)
-    await upgrade(url, tuple(service for service in SERVICES if _has_models(service)))
-
-
-def _has_models(service: str) -> bool:
-    # Until every service stands.
-    root = Path(__file__).parents[1]
-    return any((root / name / "models.py").exists() for name in (service, f"{service}_service"))
+    await prepare(url, ROLE_PASSWORDS)
+    await upgrade(url)
 
 
 @pytest.fixture
@@ -75,7 +69,7 @@ def database(database_server: EmbeddedPostgres) -> Iterator[TestDatabase]:
         admin=database_server.url(database=name),
         roles={
             service: database_server.url(role_of(service), password=password, database=name)
-            for service, password in _PASSWORDS.items()
+            for service, password in ROLE_PASSWORDS.items()
         },
     )
     asyncio.run(_execute(database_server, f"DROP DATABASE {name} WITH (FORCE)"))

@@ -125,7 +125,7 @@ async def run() -> int:
             await until_stopped()
     except KeyMissing as error:
         log.critical("vault.key_missing", extra={"problem": str(error), "needed": error.needed})
-        return 1
+        return 2  # a wrong setting: starting again mends nothing
     except DATABASE_FAILURES as error:
         log.critical("vault.database_failed", extra={"problem": failure_text(error)})
         return 1

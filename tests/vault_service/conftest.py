@@ -17,7 +17,7 @@ import asyncpg
 import pytest
 
 from cli.postgres import EmbeddedPostgres
-from tests.conftest import _PASSWORDS, TEMPLATE, TestDatabase
+from tests.conftest import ROLE_PASSWORDS, TEMPLATE, TestDatabase
 from tradekit.service.channel import TlsFiles, call, dial
 from tradekit.service.migrations import role_of
 from tradekit.service.secret import Secret
@@ -182,7 +182,7 @@ def vault_database(database_server: EmbeddedPostgres) -> TestDatabase:
         admin=database_server.url(database=name),
         roles={
             service: database_server.url(role_of(service), password=password, database=name)
-            for service, password in _PASSWORDS.items()
+            for service, password in ROLE_PASSWORDS.items()
         },
     )
 

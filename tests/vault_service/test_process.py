@@ -186,7 +186,7 @@ async def test_T11_start_with_the_wrong_key_names_key_ids(
     async with started(variables) as process:
         text = await process.end()
 
-    assert process.process.returncode == 1
+    assert process.process.returncode == 2
     assert read_key(key).id in text
     assert read_key(wrong).id in text
     assert key.reveal() not in text

@@ -2,12 +2,16 @@
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from typing import Any
 
+import asyncpg
 from sqlalchemy import MetaData
-from sqlalchemy.engine import URL, make_url
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker, create_async_engine
 
 from tradekit.service.secret import Secret
+
+CONNECT_TIMEOUT_S = 2.0
+STATEMENT_TIMEOUT_S = 10.0
 
 # Names that do not depend on the order of creation, so that a migration can name what it changes.
 CONSTRAINT_NAMES = {
@@ -24,9 +28,21 @@ def metadata(schema: str) -> MetaData:
     return MetaData(schema=schema, naming_convention=CONSTRAINT_NAMES)
 
 
-def sqlalchemy_url(url: Secret) -> URL:
-    """A `postgresql://…` URL for SQLAlchemy's asyncpg driver."""
-    return make_url(url.reveal()).set(drivername="postgresql+asyncpg")
+def make_engine(url: Secret, **options: Any) -> AsyncEngine:
+    """SQLAlchemy's engine for a `postgresql://…` URL.
+
+    asyncpg reads the URL itself, so that `sslmode` and whatever else libpq knows means the same everywhere.
+    """
+
+    async def connect() -> asyncpg.Connection:
+        return await asyncpg.connect(
+            url.reveal(), timeout=CONNECT_TIMEOUT_S, command_timeout=STATEMENT_TIMEOUT_S
+        )
+
+    # The text of a database error ends up in logs; what was to be stored does not.
+    return create_async_engine(
+        "postgresql+asyncpg://", async_creator=connect, hide_parameters=True, **options
+    )
 
 
 class Database:
@@ -49,15 +65,8 @@ async def open_database(url: Secret, *, pool_size: int = 8) -> AsyncIterator[Dat
 
     A connection is tested before it is used, so that a restarted server heals by itself.
     """
-    engine = create_async_engine(
-        sqlalchemy_url(url),
-        pool_size=pool_size,
-        max_overflow=pool_size,
-        pool_timeout=2.0,
-        pool_pre_ping=True,
-        # The text of a database error ends up in logs; what was to be stored does not.
-        hide_parameters=True,
-        connect_args={"timeout": 2.0, "command_timeout": 10.0},
+    engine = make_engine(
+        url, pool_size=pool_size, max_overflow=pool_size, pool_timeout=CONNECT_TIMEOUT_S, pool_pre_ping=True
     )
     try:
         yield Database(engine)

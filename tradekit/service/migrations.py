@@ -22,10 +22,9 @@ import asyncpg
 from alembic import command, context, op
 from alembic.config import Config
 from sqlalchemy import Connection, MetaData, pool
-from sqlalchemy.ext.asyncio import create_async_engine
 
 from tradekit.service.config import Environment
-from tradekit.service.database import sqlalchemy_url
+from tradekit.service.database import make_engine
 from tradekit.service.secret import Secret
 
 SERVICES = ("gateway", "vault", "execution", "strategy")
@@ -114,7 +113,7 @@ def run(metadata: MetaData) -> None:
 
 
 async def _run(url: Secret, metadata: MetaData) -> None:
-    engine = create_async_engine(sqlalchemy_url(url), poolclass=pool.NullPool)
+    engine = make_engine(url, poolclass=pool.NullPool)
     try:
         async with engine.connect() as connection:
             await connection.run_sync(_migrate, metadata)

@@ -9,7 +9,7 @@ from sqlalchemy.exc import DBAPIError, StatementError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from tests.conftest import TestDatabase
-from tradekit.service.database import Database, metadata, open_database, sqlalchemy_url
+from tradekit.service.database import Database, make_engine, metadata, open_database
 from tradekit.service.secret import Secret
 
 pytestmark = pytest.mark.anyio
@@ -76,11 +76,17 @@ async def test_R5_an_error_shows_no_value(database: TestDatabase) -> None:
     assert "[SQL parameters hidden" in str(unusable.value)
 
 
-def test_R5_a_url_hides_its_password() -> None:
-    url = sqlalchemy_url(Secret("postgresql://vault:canary-p@127.0.0.1:5432/tradingbot"))
-    assert url.drivername == "postgresql+asyncpg"
-    assert url.password == "canary-p"
-    assert "canary-p" not in f"{url} {url!r}"
+async def test_R5_an_engine_does_not_show_its_password(database: TestDatabase) -> None:
+    engine = make_engine(database.roles["vault"])
+    assert "password" not in f"{engine!r} {engine.url}"
+    await engine.dispose()
+
+
+async def test_a_url_may_say_what_libpq_understands(database: TestDatabase) -> None:
+    """Managed databases hand out URLs with `sslmode`."""
+    url = Secret(f"{database.roles['vault'].reveal()}?sslmode=prefer&application_name=vault-test")
+    async with open_database(url) as db, db.begin() as session:
+        assert await session.scalar(text("SHOW application_name")) == "vault-test"
 
 
 def test_names_of_constraints_do_not_depend_on_their_order() -> None:
