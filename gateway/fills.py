@@ -32,9 +32,11 @@ log = logging.getLogger(__name__)
 STREAM = "execution"
 LOCK = "tradingbot.gateway.fills"
 RETRY_S = 1.0
-CONNECT_TIMEOUT_S = 5.0
+DATABASE_TIMEOUT_S = 5.0
 # Events that change nobody's numbers move the cursor now and then only.
 SKIPPED_PER_COMMIT = 200
+
+_TRY = "SELECT pg_try_advisory_lock(hashtext($1))"
 
 
 class CursorMoved(Exception):
@@ -113,9 +115,12 @@ async def _move_cursor(session: AsyncSession, before: str, after: str) -> None:
 @asynccontextmanager
 async def _only_one(url: Secret) -> AsyncIterator[None]:
     """Waits until no other process acts; lets the next one go when the block ends."""
-    connection = await asyncpg.connect(url.reveal(), timeout=CONNECT_TIMEOUT_S)
+    timeouts = {"timeout": DATABASE_TIMEOUT_S, "command_timeout": DATABASE_TIMEOUT_S}
+    connection = await asyncpg.connect(url.reveal(), **timeouts)
     try:
-        await connection.execute("SELECT pg_advisory_lock(hashtext($1))", LOCK)
+        # Asked again and again: a wait inside the database would not notice that the connection is dead.
+        while not await connection.fetchval(_TRY, LOCK):  # noqa: ASYNC110 - no event tells of it
+            await asyncio.sleep(RETRY_S)
         yield
     finally:
         await connection.close(timeout=1.0)

@@ -4,11 +4,82 @@ from collections.abc import Sequence
 from typing import Any
 
 from google.protobuf.timestamp_pb2 import Timestamp
+from typing_extensions import TypedDict
 
 from tradekit.service.wire import instant_from
 from tradingbot.execution.v1 import execution_pb2 as pb
 
 Json = dict[str, Any]
+
+
+class AlertJson(TypedDict):
+    """What was asked for, in the webhook's own words; what was not said is null. Decimals are text."""
+
+    order_type: str
+    price: str | None
+    leverage: int | None
+    size_type: str
+    size: str | None
+    stop_loss: dict[str, str] | None
+    take_profit: list[dict[str, str]]
+    trailing_percent: str | None
+    reverse: bool
+    alert_id: str | None
+    time: str | None
+    interval: str | None
+    strategy: str
+    comment: str
+
+
+class LegJson(TypedDict):
+    """One request to the exchange and what came of it. Decimals are text."""
+
+    kind: str
+    index: int
+    status: str
+    client_order_id: str | None
+    order_id: str | None
+    side: str | None
+    quantity: str | None
+    filled_quantity: str
+    average_price: str | None
+    trigger_price: str | None
+    limit_price: str | None
+    leverage: int | None
+    reason: str | None
+    message: str | None
+
+
+class StepJson(TypedDict):
+    """Something that happened."""
+
+    create_time: str
+    kind: str
+    attributes: dict[str, str]
+
+
+class SignalJson(TypedDict):
+    """One alert and what was done for it."""
+
+    id: str
+    account_id: str
+    exchange: str
+    action: str
+    symbol: str
+    state: str
+    reason: str | None
+    message: str
+    receive_time: str
+    finish_time: str | None
+    alert: AlertJson
+    legs: list[LegJson]
+
+
+class SignalWithStepsJson(SignalJson):
+    """The same with everything that happened, oldest first."""
+
+    steps: list[StepJson]
+
 
 _FINAL = frozenset(
     {
@@ -30,7 +101,7 @@ def action_word(signal: pb.Signal) -> str:
     return pb.Action.Name(signal.action).removeprefix("ACTION_").lower()
 
 
-def signal_json(signal: pb.Signal) -> Json:
+def signal_json(signal: pb.Signal) -> SignalJson:
     """A signal without its steps."""
     return {
         "id": signal.signal_id,
@@ -48,9 +119,9 @@ def signal_json(signal: pb.Signal) -> Json:
     }
 
 
-def signal_json_with_steps(signal: pb.Signal) -> Json:
+def signal_json_with_steps(signal: pb.Signal) -> SignalWithStepsJson:
     """A signal with everything that was done for it, step by step."""
-    steps = [
+    steps: list[StepJson] = [
         {
             "create_time": instant_json(step.create_time),
             "kind": step.kind,
@@ -61,8 +132,8 @@ def signal_json_with_steps(signal: pb.Signal) -> Json:
     return {**signal_json(signal), "steps": steps}
 
 
-def alert_json(alert: pb.Alert) -> Json:
-    """What was asked for, in the webhook's own words; what was not said is null."""
+def alert_json(alert: pb.Alert) -> AlertJson:
+    """What was asked for."""
     return {
         "order_type": pb.OrderType.Name(alert.order_type).removeprefix("ORDER_TYPE_").lower(),
         "price": _optional(alert, "limit_price"),
@@ -81,7 +152,7 @@ def alert_json(alert: pb.Alert) -> Json:
     }
 
 
-def leg_json(leg: pb.Leg) -> Json:
+def leg_json(leg: pb.Leg) -> LegJson:
     """One request to the exchange and what came of it."""
     return {
         "kind": pb.LegKind.Name(leg.kind).removeprefix("LEG_KIND_").lower(),

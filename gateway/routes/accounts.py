@@ -2,10 +2,11 @@
 
 import re
 from datetime import datetime, timedelta
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 from fastapi import APIRouter
 from pydantic import AfterValidator, BaseModel, Field, SecretStr, model_validator
+from typing_extensions import TypedDict
 
 from gateway import accounts
 from gateway.accounts import Registration, account_uuid
@@ -148,6 +149,42 @@ class BalanceAnswer(BaseModel):
     unrealized_profit: str = Field(description="Decimal: open profit of all positions.")
 
 
+class PositionJson(TypedDict):
+    """An open position; decimals are text."""
+
+    symbol: str
+    side: Literal["long", "short"]
+    quantity: str
+    entry_price: str
+    mark_price: str
+    unrealized_profit: str
+    liquidation_price: str | None
+    leverage: int | None
+
+
+class PositionsAnswer(TypedDict):
+    positions: list[PositionJson]
+
+
+class OrderJson(TypedDict):
+    """An open order; decimals are text. Without a quantity it is for the whole position."""
+
+    symbol: str
+    side: Literal["buy", "sell"]
+    type: str
+    client_order_id: str | None
+    order_id: str | None
+    quantity: str | None
+    filled_quantity: str
+    limit_price: str | None
+    trigger_price: str | None
+    reduce_only: bool
+
+
+class OrdersAnswer(TypedDict):
+    orders: list[OrderJson]
+
+
 @router.post("/register", summary="Register an exchange account")
 async def register(body: Register, user: CurrentUser, resources: ResourcesOf) -> RegisteredAnswer:
     """Encrypts the keys and makes the account's webhook secret.
@@ -210,8 +247,8 @@ async def balance(account_id: str, user: CurrentUser, resources: ResourcesOf) ->
 
 
 @router.get("/{account_id}/positions", summary="Open positions, live from the exchange")
-async def positions(account_id: str, user: CurrentUser, resources: ResourcesOf) -> dict[str, Any]:
-    """`{"positions": […]}`; all numbers but the leverage are decimals as text."""
+async def positions(account_id: str, user: CurrentUser, resources: ResourcesOf) -> PositionsAnswer:
+    """Errors: `exchange_unavailable` (503), `key_rejected` (422)."""
     request = execution_pb.ListPositionsRequest(
         user_id=str(user.id), account_id=str(account_uuid(account_id))
     )
@@ -220,8 +257,8 @@ async def positions(account_id: str, user: CurrentUser, resources: ResourcesOf) 
 
 
 @router.get("/{account_id}/orders", summary="Open orders, live from the exchange")
-async def orders(account_id: str, user: CurrentUser, resources: ResourcesOf) -> dict[str, Any]:
-    """`{"orders": […]}`, conditional orders included; all numbers are decimals as text."""
+async def orders(account_id: str, user: CurrentUser, resources: ResourcesOf) -> OrdersAnswer:
+    """Conditional orders included. Errors: `exchange_unavailable` (503), `key_rejected` (422)."""
     request = execution_pb.ListOpenOrdersRequest(
         user_id=str(user.id), account_id=str(account_uuid(account_id))
     )
@@ -255,10 +292,10 @@ def _account_answer(account: vault_pb.Account) -> AccountAnswer:
     )
 
 
-def _position_json(position: execution_pb.Position) -> dict[str, Any]:
+def _position_json(position: execution_pb.Position) -> PositionJson:
     return {
         "symbol": position.symbol,
-        "side": position.side,
+        "side": "long" if position.side == "long" else "short",
         "quantity": position.quantity,
         "entry_price": position.entry_price,
         "mark_price": position.mark_price,
@@ -268,10 +305,10 @@ def _position_json(position: execution_pb.Position) -> dict[str, Any]:
     }
 
 
-def _order_json(order: execution_pb.OpenOrder) -> dict[str, Any]:
+def _order_json(order: execution_pb.OpenOrder) -> OrderJson:
     return {
         "symbol": order.symbol,
-        "side": order.side,
+        "side": "buy" if order.side == "buy" else "sell",
         "type": order.type,
         "client_order_id": order.client_order_id or None,
         "order_id": order.exchange_order_id or None,

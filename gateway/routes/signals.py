@@ -1,18 +1,31 @@
 """`/signals`: what came in, what was done for it, step by step."""
 
-from typing import Annotated, Any
+from typing import Annotated
 from uuid import UUID
 
 from fastapi import APIRouter, Query
+from typing_extensions import TypedDict
 
 from gateway.dependencies import CurrentUser, ResourcesOf, ask
 from gateway.errors import not_found
-from gateway.signal_json import signal_json, signal_json_with_steps
+from gateway.signal_json import (
+    SignalJson,
+    SignalWithStepsJson,
+    signal_json,
+    signal_json_with_steps,
+)
 from tradingbot.execution.v1 import execution_pb2 as pb
 
 router = APIRouter(prefix="/signals", tags=["Signals"])
 
 MAX_LIMIT = 200
+
+
+class SignalsAnswer(TypedDict):
+    """A page of signals, newest first."""
+
+    signals: list[SignalJson]
+    next_cursor: str | None
 
 
 @router.get("", summary="List the signals")
@@ -22,8 +35,8 @@ async def list_signals(
     account_id: Annotated[UUID | None, Query(description="Only this account's.")] = None,
     limit: Annotated[int, Query(ge=1, le=MAX_LIMIT)] = 50,
     cursor: Annotated[str, Query(max_length=200, description="`next_cursor` of the page before.")] = "",
-) -> dict[str, Any]:
-    """`{"signals": […], "next_cursor": "…" or null}`, newest first, without steps.
+) -> SignalsAnswer:
+    """Newest first, without steps; `next_cursor` is null on the last page.
 
     `state` is one of received, executing, protecting (not final), done, rejected, expired, failed (final).
     """
@@ -41,7 +54,7 @@ async def list_signals(
 
 
 @router.get("/{signal_id}", summary="One signal, step by step")
-async def get_signal(signal_id: str, user: CurrentUser, resources: ResourcesOf) -> dict[str, Any]:
+async def get_signal(signal_id: str, user: CurrentUser, resources: ResourcesOf) -> SignalWithStepsJson:
     """The signal with its `legs` (one a request to the exchange) and `steps` (what happened, in order)."""
     try:
         wanted = str(UUID(signal_id))

@@ -1,9 +1,10 @@
 """`/simple`: the strategies, and one of them as Pine Script whose alerts the webhook takes."""
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 from fastapi import APIRouter, Query, Request
 from fastapi.responses import PlainTextResponse, Response
+from typing_extensions import TypedDict
 
 from gateway import accounts
 from gateway.accounts import EXCHANGES, account_uuid
@@ -21,14 +22,51 @@ MAX_VALUE = 64
 _EXCHANGE_WORDS = {number: word for word, number in EXCHANGES.items()}
 
 
+class ParameterJson(TypedDict):
+    """A parameter of a strategy; numbers are text."""
+
+    name: str
+    description: str
+    type: Literal["integer", "decimal"]
+    default: str
+    minimum: str
+    maximum: str
+
+
+class StrategyJson(TypedDict):
+    """A strategy; `available` says whether it can be exported and tested yet."""
+
+    key: str
+    name: str
+    description: str
+    available: bool
+    parameters: list[ParameterJson]
+
+
+class StrategiesAnswer(TypedDict):
+    strategies: list[StrategyJson]
+
+
+class ExportAnswer(TypedDict):
+    """A strategy as Pine Script, and how to set it up in TradingView."""
+
+    strategy: str
+    version: int
+    script: str
+    alert_message: str
+    webhook_url: str
+    setup_guide: str
+    setup_guide_ko: str
+
+
 @router.get("/strategies", summary="List the strategies")
-async def list_strategies(_user: CurrentUser, resources: ResourcesOf) -> dict[str, Any]:
-    """`{"strategies": […]}` with their parameters, ranges and defaults (numbers as text)."""
+async def list_strategies(_user: CurrentUser, resources: ResourcesOf) -> StrategiesAnswer:
+    """With their parameters, ranges and defaults."""
     answer = await ask(resources.strategy.ListStrategies, pb.ListStrategiesRequest())
     return {"strategies": [_strategy_json(strategy) for strategy in answer.strategies]}
 
 
-@router.get("/export-pine", summary="A strategy as Pine Script", response_model=None)
+@router.get("/export-pine", summary="A strategy as Pine Script", response_model=ExportAnswer)
 async def export_pine(
     request: Request,
     user: CurrentUser,
@@ -39,7 +77,7 @@ async def export_pine(
     account_id: Annotated[str | None, Query(description="Written into the alert message.")] = None,
     version: Annotated[int, Query(ge=5, le=6)] = 6,
     format: Annotated[Literal["json", "pine"], Query(description="`pine`: the script alone.")] = "json",
-) -> Response | dict[str, Any]:
+) -> Response | ExportAnswer:
     """Every other query parameter is a parameter of the strategy, for example `&fast=9&slow=21`.
 
     The script holds a placeholder where the webhook secret goes: the secret itself is stored nowhere.
@@ -86,7 +124,7 @@ def _parameters(request: Request) -> dict[str, str]:
     return parameters
 
 
-def _strategy_json(strategy: pb.Strategy) -> dict[str, Any]:
+def _strategy_json(strategy: pb.Strategy) -> StrategyJson:
     return {
         "key": strategy.key,
         "name": strategy.name,
@@ -96,7 +134,7 @@ def _strategy_json(strategy: pb.Strategy) -> dict[str, Any]:
             {
                 "name": parameter.name,
                 "description": parameter.description,
-                "type": pb.ParameterType.Name(parameter.type).removeprefix("PARAMETER_TYPE_").lower(),
+                "type": "integer" if parameter.type == pb.PARAMETER_TYPE_INTEGER else "decimal",
                 "default": parameter.default_value,
                 "minimum": parameter.minimum,
                 "maximum": parameter.maximum,
