@@ -84,6 +84,8 @@ class Run:
             os.killpg(self.process.pid, signal.SIGINT)
         self.process.wait(60)
         self._reader.join(10)
+        assert self.process.stdout is not None
+        self.process.stdout.close()
 
 
 def shell(command: str) -> Any:
