@@ -17,6 +17,7 @@ from paper_exchange.events import (
     OrderChanged,
     PositionChanged,
 )
+from paper_exchange.feed import Feed
 from paper_exchange.orders import ConditionalOrder, Fill, Order
 
 _FIRST_ORDER_ID = 4_000_000_001
@@ -52,11 +53,16 @@ class Counters:
 
 
 class Books:
-    """All accounts, orders, positions and fills; every change is also noted as an event."""
+    """All accounts, orders, positions and fills; every change is also noted as an event.
+
+    Attributes:
+        feed: Tells the events of each commit to those who listen.
+    """
 
     def __init__(self, *, seed: int) -> None:
         self.accounts: dict[int, Account] = {}
         self.counters = Counters()
+        self.feed = Feed()
         self._seed = seed
         self._by_api_key: dict[str, Account] = {}
         self._of_account: dict[int, AccountBook] = defaultdict(AccountBook)
@@ -190,6 +196,7 @@ class Books:
 
     def note(self, event: Event) -> None:
         self._events.append(event)
+        self.feed.note(event)
 
     @property
     def pending(self) -> list[Event]:
@@ -197,8 +204,9 @@ class Books:
         return self._events
 
     def committed(self) -> None:
-        """Forgets the pending events: they are durable now."""
+        """Forgets the pending events, which are durable now, and tells them to those who listen."""
         self._events = []
+        self.feed.deliver()
 
     def _index_position(self, position: Position) -> None:
         key = (position.account_id, position.side)

@@ -16,6 +16,7 @@ from aiohttp import web
 
 from paper_exchange.accounts import DEFAULT_BALANCE, Permissions, Venue
 from paper_exchange.clock import Clock
+from paper_exchange.connections import UserConnections
 from paper_exchange.credentials import Credentialing
 from paper_exchange.exchange import Exchange
 from paper_exchange.faults import ClockOffset, Faults, Rule, RuleInvalid, parse_rules
@@ -26,6 +27,7 @@ from paper_exchange.refusals import Refused
 
 HEADER = "X-Paper-Control"
 _LARGEST_BALANCE = Decimal(10) ** 12
+_LONGEST_BLOCK_S = 86_400
 _STATUSES = ("TRADING", "SETTLING", "CLOSE")
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
@@ -46,6 +48,7 @@ class Control:
         credentialing: Credentialing,
         faults: Faults,
         journal: Journal,
+        connections: UserConnections,
         commit: Callable[[], None],
         forget_limits: Callable[[], None],
     ) -> None:
@@ -54,6 +57,7 @@ class Control:
         self._credentialing = credentialing
         self._faults = faults
         self._journal = journal
+        self._connections = connections
         self._commit = commit
         self._forget_limits = forget_limits
 
@@ -67,6 +71,7 @@ class Control:
             web.delete("/paper/faults", self._guarded(self._clear_faults)),
             web.post("/paper/reset", self._guarded(self._reset)),
             web.post("/paper/accounts", self._guarded(self._open_account)),
+            web.post("/paper/streams", self._guarded(self._cut_streams)),
             web.post("/paper/instruments", self._guarded(self._change_instrument)),
         ]
 
@@ -128,6 +133,7 @@ class Control:
         """Forgets orders, fills, positions, posted prices, faults and limits; accounts keep their keys."""
         self._clear_faults({})
         self._forget_limits()
+        self._connections.unblock()
         self._journal.clear()
         self._exchange.reset(self._clock.now_ms())
         return {"reset": True}
@@ -149,6 +155,24 @@ class Control:
         )
         answer = {"api_key": credentials.api_key, "api_secret": credentials.api_secret}
         return answer | ({"passphrase": credentials.passphrase} if credentials.passphrase else {})
+
+    def _cut_streams(self, body: Any) -> Any:
+        """`{"drop": true, "account"?, "block_s"?}`: cuts user streams, refuses new ones for so long."""
+        _only(body, "drop", "account", "block_s")
+        if body.get("drop") is not True:
+            raise BadControl("drop must be true")
+        block_s = _decimal(body, "block_s") if "block_s" in body else Decimal(0)
+        if not 0 <= block_s <= _LONGEST_BLOCK_S:
+            raise BadControl(f"block_s must be from 0 to {_LONGEST_BLOCK_S}")
+        account_id = self._account_id(_text(body, "account")) if "account" in body else None
+        cut = self._connections.drop(account_id, block_ms=int(block_s * 1000), now_ms=self._clock.now_ms())
+        return {"dropped": cut}
+
+    def _account_id(self, api_key: str) -> int:
+        account = self._exchange.books.account_of_key(api_key)
+        if account is None:
+            raise BadControl("account must be the API key of an account")
+        return account.account_id
 
     def _change_instrument(self, body: Any) -> Any:
         """`{"symbol", "status"?, "tick"?, "step"?, "min_notional"?}`: changes filters or trading status."""

@@ -1,4 +1,4 @@
-"""What a command changed, in order. The store writes events down; account streams will be made from them."""
+"""What a command changed, in order. The store writes events down, the feed tells them to streams."""
 
 from dataclasses import dataclass
 from enum import StrEnum

@@ -13,6 +13,7 @@ from paper_exchange.binance_limits import Limits, RequestLimits
 from paper_exchange.books import Books
 from paper_exchange.candles import FilePath
 from paper_exchange.clock import Clock, SystemClock
+from paper_exchange.connections import UserConnections
 from paper_exchange.control import Control
 from paper_exchange.credentials import Credentialing, master_key
 from paper_exchange.exchange import Exchange
@@ -87,8 +88,10 @@ class PaperExchange:
         """Lets time pass on the exchange when no request does."""
         while True:
             await asyncio.sleep(_TICK_S)
-            self.exchange.advance(self._clock.now_ms())
+            now_ms = self._clock.now_ms()
+            self.exchange.advance(now_ms)
             self.commit()
+            self.exchange.books.feed.tick(now_ms)
 
 
 async def start(
@@ -132,12 +135,14 @@ async def start(
     credentialing = Credentialing(master_key(state))
     request_limits = RequestLimits(limits or Limits())
     journal = Journal()
+    connections = UserConnections()
     control = Control(
         exchange,
         clock=clock,
         credentialing=credentialing,
         faults=waiting,
         journal=journal,
+        connections=connections,
         commit=server.commit,
         forget_limits=request_limits.clear,
     )
