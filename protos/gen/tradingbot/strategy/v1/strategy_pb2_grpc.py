@@ -71,8 +71,8 @@ class StrategyServiceServicer:
     def ExportPine(self, request, context):
         """Writes a strategy as Pine Script whose alert message is the one that the webhook takes.
 
-        Errors: NOT_FOUND STRATEGY_NOT_FOUND; INVALID_ARGUMENT PARAMETER_UNKNOWN, PARAMETER_INVALID, SYMBOL_MALFORMED,
-        TIMEFRAME_MALFORMED, PINE_VERSION_UNSUPPORTED; FAILED_PRECONDITION STRATEGY_NOT_AVAILABLE.
+        Errors: NOT_FOUND STRATEGY_NOT_FOUND; INVALID_ARGUMENT FIELD_INVALID, PARAMETER_UNKNOWN, PARAMETER_INVALID,
+        SYMBOL_MALFORMED, TIMEFRAME_MALFORMED, PINE_VERSION_UNSUPPORTED; FAILED_PRECONDITION STRATEGY_NOT_AVAILABLE.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -82,7 +82,8 @@ class StrategyServiceServicer:
         """Runs a backtest over the candles that the caller sends and keeps its result.
 
         The first message holds the settings, each following one a piece of the candles, oldest first.
-        Errors: as ExportPine, and INVALID_ARGUMENT CANDLES_INVALID with the row.
+        Errors: as ExportPine, and INVALID_ARGUMENT CANDLES_INVALID with the row; RESOURCE_EXHAUSTED BACKTESTS_BUSY;
+        UNAVAILABLE BACKTEST_INTERRUPTED (the service ended while it ran: run it again).
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

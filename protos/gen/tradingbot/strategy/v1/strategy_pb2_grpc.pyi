@@ -38,14 +38,15 @@ class StrategyServiceStub:
     ExportPine: _grpc.UnaryUnaryMultiCallable[_strategy_pb2.ExportPineRequest, _strategy_pb2.ExportPineResponse]
     """Writes a strategy as Pine Script whose alert message is the one that the webhook takes.
 
-    Errors: NOT_FOUND STRATEGY_NOT_FOUND; INVALID_ARGUMENT PARAMETER_UNKNOWN, PARAMETER_INVALID, SYMBOL_MALFORMED,
-    TIMEFRAME_MALFORMED, PINE_VERSION_UNSUPPORTED; FAILED_PRECONDITION STRATEGY_NOT_AVAILABLE.
+    Errors: NOT_FOUND STRATEGY_NOT_FOUND; INVALID_ARGUMENT FIELD_INVALID, PARAMETER_UNKNOWN, PARAMETER_INVALID,
+    SYMBOL_MALFORMED, TIMEFRAME_MALFORMED, PINE_VERSION_UNSUPPORTED; FAILED_PRECONDITION STRATEGY_NOT_AVAILABLE.
     """
     RunBacktest: _grpc.StreamUnaryMultiCallable[_strategy_pb2.RunBacktestRequest, _strategy_pb2.RunBacktestResponse]
     """Runs a backtest over the candles that the caller sends and keeps its result.
 
     The first message holds the settings, each following one a piece of the candles, oldest first.
-    Errors: as ExportPine, and INVALID_ARGUMENT CANDLES_INVALID with the row.
+    Errors: as ExportPine, and INVALID_ARGUMENT CANDLES_INVALID with the row; RESOURCE_EXHAUSTED BACKTESTS_BUSY;
+    UNAVAILABLE BACKTEST_INTERRUPTED (the service ended while it ran: run it again).
     """
     GetBacktest: _grpc.UnaryUnaryMultiCallable[_strategy_pb2.GetBacktestRequest, _strategy_pb2.GetBacktestResponse]
     """Reads the result of a backtest.
@@ -63,14 +64,15 @@ class StrategyServiceAsyncStub(StrategyServiceStub):
     ExportPine: _aio.UnaryUnaryMultiCallable[_strategy_pb2.ExportPineRequest, _strategy_pb2.ExportPineResponse]  # type: ignore[assignment]
     """Writes a strategy as Pine Script whose alert message is the one that the webhook takes.
 
-    Errors: NOT_FOUND STRATEGY_NOT_FOUND; INVALID_ARGUMENT PARAMETER_UNKNOWN, PARAMETER_INVALID, SYMBOL_MALFORMED,
-    TIMEFRAME_MALFORMED, PINE_VERSION_UNSUPPORTED; FAILED_PRECONDITION STRATEGY_NOT_AVAILABLE.
+    Errors: NOT_FOUND STRATEGY_NOT_FOUND; INVALID_ARGUMENT FIELD_INVALID, PARAMETER_UNKNOWN, PARAMETER_INVALID,
+    SYMBOL_MALFORMED, TIMEFRAME_MALFORMED, PINE_VERSION_UNSUPPORTED; FAILED_PRECONDITION STRATEGY_NOT_AVAILABLE.
     """
     RunBacktest: _aio.StreamUnaryMultiCallable[_strategy_pb2.RunBacktestRequest, _strategy_pb2.RunBacktestResponse]  # type: ignore[assignment]
     """Runs a backtest over the candles that the caller sends and keeps its result.
 
     The first message holds the settings, each following one a piece of the candles, oldest first.
-    Errors: as ExportPine, and INVALID_ARGUMENT CANDLES_INVALID with the row.
+    Errors: as ExportPine, and INVALID_ARGUMENT CANDLES_INVALID with the row; RESOURCE_EXHAUSTED BACKTESTS_BUSY;
+    UNAVAILABLE BACKTEST_INTERRUPTED (the service ended while it ran: run it again).
     """
     GetBacktest: _aio.UnaryUnaryMultiCallable[_strategy_pb2.GetBacktestRequest, _strategy_pb2.GetBacktestResponse]  # type: ignore[assignment]
     """Reads the result of a backtest.
@@ -97,8 +99,8 @@ class StrategyServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_strategy_pb2.ExportPineResponse, _abc.Awaitable[_strategy_pb2.ExportPineResponse]]:
         """Writes a strategy as Pine Script whose alert message is the one that the webhook takes.
 
-        Errors: NOT_FOUND STRATEGY_NOT_FOUND; INVALID_ARGUMENT PARAMETER_UNKNOWN, PARAMETER_INVALID, SYMBOL_MALFORMED,
-        TIMEFRAME_MALFORMED, PINE_VERSION_UNSUPPORTED; FAILED_PRECONDITION STRATEGY_NOT_AVAILABLE.
+        Errors: NOT_FOUND STRATEGY_NOT_FOUND; INVALID_ARGUMENT FIELD_INVALID, PARAMETER_UNKNOWN, PARAMETER_INVALID,
+        SYMBOL_MALFORMED, TIMEFRAME_MALFORMED, PINE_VERSION_UNSUPPORTED; FAILED_PRECONDITION STRATEGY_NOT_AVAILABLE.
         """
 
     @_abc_1.abstractmethod
@@ -110,7 +112,8 @@ class StrategyServiceServicer(metaclass=_abc_1.ABCMeta):
         """Runs a backtest over the candles that the caller sends and keeps its result.
 
         The first message holds the settings, each following one a piece of the candles, oldest first.
-        Errors: as ExportPine, and INVALID_ARGUMENT CANDLES_INVALID with the row.
+        Errors: as ExportPine, and INVALID_ARGUMENT CANDLES_INVALID with the row; RESOURCE_EXHAUSTED BACKTESTS_BUSY;
+        UNAVAILABLE BACKTEST_INTERRUPTED (the service ended while it ran: run it again).
         """
 
     @_abc_1.abstractmethod
