@@ -22,7 +22,9 @@ store() {
     echo "made $folder/$1"
 }
 
-token() { openssl rand -base64 32 | tr '+/' '-_' | tr -d '='; }
+# 256 random bits, urlsafe base64.
+key() { head -c 32 /dev/urandom | base64 | tr '+/' '-_'; }
+token() { key | tr -d '='; }
 
 for name in postgres gateway_database vault_database execution_database strategy_database; do
     [[ -e ${name}_password ]] || token | store "${name}_password"
@@ -34,7 +36,7 @@ for service in gateway vault execution strategy; do
         echo "postgresql://tradingbot_$service:$(<${service}_database_password)@postgres:5432/tradingbot" |
         store "${service}_database_url"
 done
-[[ -e encryption_key ]] || openssl rand -base64 32 | tr '+/' '-_' | store encryption_key
+[[ -e encryption_key ]] || key | store encryption_key
 [[ -e secret_key ]] || token | store secret_key
 # Empty: there is none.
 for name in encryption_keys_retired webhook_secret; do
@@ -43,7 +45,11 @@ done
 
 # A certificate to start with; put one of a public authority in its place: TradingView trusts no other.
 mkdir -p public-tls/acme
-if [[ ! -e public-tls/tls.crt ]]; then
+if [[ -e public-tls/tls.crt ]]; then
+    :
+elif ! command -v openssl >/dev/null; then
+    echo "openssl is not here: put a certificate into $folder/public-tls/tls.crt and its key into tls.key" >&2
+else
     openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 30 -subj "/CN=$host" \
         -addext "subjectAltName=DNS:$host" -keyout public-tls/.tls.key.new -out public-tls/.tls.crt.new 2>/dev/null
     chmod 0444 public-tls/.tls.key.new public-tls/.tls.crt.new

@@ -9,11 +9,11 @@ import pytest
 from tests.deploy.compose_file import ROOT
 
 
-def make_secrets(folder: Path, host: str = "bot.example.com") -> str:
-    """Runs the script; returns what it printed."""
-    environment = {"PATH": os.environ["PATH"], "SECRETS_DIR": str(folder)}
+def make_secrets(folder: Path, *, path: str | None = None) -> str:
+    """Runs the script, with the programs in `path`; returns what it printed."""
+    environment = {"PATH": path or os.environ["PATH"], "SECRETS_DIR": str(folder)}
     done = subprocess.run(
-        ["bash", ROOT / "deploy/make-secrets.sh", host],
+        ["bash", ROOT / "deploy/make-secrets.sh", "bot.example.com"],
         env=environment,
         capture_output=True,
         text=True,

@@ -19,7 +19,10 @@ from cli.ports import free_port
 from tests.deploy.compose_file import ROOT
 
 NGINX = shutil.which("nginx", path=f"{os.environ['PATH']}:/usr/sbin")
-needs_nginx = pytest.mark.skipif(NGINX is None, reason="nginx is not installed")
+needs_nginx = pytest.mark.skipif(
+    NGINX is None or shutil.which("openssl") is None,
+    reason="nginx, or openssl for its certificate, is not installed",
+)
 HOST = "bot.example.com"
 START_S = 10.0
 

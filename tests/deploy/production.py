@@ -91,6 +91,11 @@ class Production:
         process.terminate()
         return process.wait(timeout=STOP_S)
 
+    def recreate(self, name: str) -> None:
+        """As `docker compose up --force-recreate NAME`."""
+        assert self.stop(name) == 0, self.output(name)
+        self.start(name)
+
     def _command(self, name: str) -> list[str]:
         command = self.trees[self._target(name)].image.command
         found = {"9001": str(self.ports["gateway:9001"]), "/state": str(self.folder / "state")}

@@ -1,6 +1,7 @@
 """deploy/make-secrets.sh."""
 
 import base64
+import shutil
 from pathlib import Path
 
 from cli.example_values import is_example
@@ -74,6 +75,19 @@ def test_T11_a_lost_key_is_not_replaced_in_silence(tmp_path: Path) -> None:
     make_secrets(tmp_path)
 
     assert key.read_text() == ""
+
+
+def test_without_openssl_the_certificate_is_asked_for(tmp_path: Path) -> None:
+    """Everything else is made with what every machine has."""
+    programs = tmp_path / "bin"
+    programs.mkdir()
+    for name in ("bash", "base64", "cat", "chmod", "dirname", "head", "mkdir", "mv", "tr"):
+        (programs / name).symlink_to(shutil.which(name) or name)
+
+    printed = make_secrets(tmp_path / "secrets", path=str(programs))
+
+    assert "put a certificate into" in printed
+    assert len(_contents(tmp_path / "secrets")) == 14
 
 
 def test_R5_no_value_is_printed(tmp_path: Path) -> None:

@@ -9,6 +9,7 @@ import aiohttp
 import pytest
 
 from gateway.users import DEMO_EMAIL
+from tests.deploy.conftest import make_secrets
 from tests.deploy.nginx import Proxy, needs_nginx, running_proxy
 from tests.deploy.production import PROCESSES, Production, production
 
@@ -154,6 +155,27 @@ def test_the_audit_is_checked_and_keys_are_rotated_by_the_operator(system: Produ
     assert (checked.returncode, checked.stderr) == (0, "")
     assert "all good\nhead " in checked.stdout
     assert (rotated.returncode, rotated.stderr) == (0, "")
+
+
+def test_T11_the_key_is_changed_as_the_operator_is_told(system: Production) -> None:
+    """docs/operations.md, "Changing the key-encryption key", after an account was stored."""
+    key, retired = system.secrets / "encryption_key", system.secrets / "encryption_keys_retired"
+    old = key.read_text()
+    retired.chmod(0o600)
+    retired.write_text(old)
+    key.unlink()
+    make_secrets(system.secrets)
+    assert key.read_text() != old
+
+    system.recreate("vault")
+    rotated = system.task("vault-admin", "rotate-keys")
+    assert rotated.returncode == 0, rotated.stderr
+    assert "still needed" not in rotated.stderr
+    retired.write_text("")
+    system.recreate("vault")
+
+    assert system.health("vault").returncode == 0
+    assert system.health("gateway").returncode == 0
 
 
 def test_migrations_can_be_run_again_under_running_services(system: Production) -> None:
