@@ -14,12 +14,14 @@ from tradingbot.vault.v1 import vault_pb2, vault_pb2_grpc
 from vault_service.cipher import ApiCredentials
 from vault_service.errors import BatchTooLarge
 from vault_service.models import Environment, Exchange, ExchangeAccount
+from vault_service.private_key import PrivateKeyUnusable, checked_pem, is_pem
 from vault_service.rules.schema import SignedRequest
 from vault_service.signer import Signer, SigningOutcome, SigningRequest
 from vault_service.vault import Vault
 
 MAX_BATCH = 256
 MAX_PAGE_SIZE = 500
+MAX_SECRET_LENGTH = 4_096
 MAX_CLOCK_OFFSET_MS = 60_000
 
 _EXCHANGES = {
@@ -151,10 +153,6 @@ def _environment_from(number: vault_pb2.Environment.ValueType) -> Environment:
 
 
 def _credentials_from(request: vault_pb2.RegisterAccountRequest, exchange: Exchange) -> ApiCredentials:
-    if request.api_secret.lstrip().startswith("-----BEGIN"):
-        raise field_invalid(
-            "api_secret", "must be an HMAC secret; Ed25519 and RSA keys are not supported yet"
-        )
     passphrase = request.passphrase if request.HasField("passphrase") else None
     if exchange is Exchange.OKX and not passphrase:
         raise field_invalid("passphrase", "is needed for an OKX account")
@@ -162,9 +160,25 @@ def _credentials_from(request: vault_pb2.RegisterAccountRequest, exchange: Excha
         raise field_invalid("passphrase", "belongs to OKX accounts only")
     return ApiCredentials(
         api_key=_visible(request.api_key, field="api_key", longest=512),
-        api_secret=_visible(request.api_secret, field="api_secret", longest=4_096),
+        api_secret=_api_secret_from(request.api_secret, exchange),
         passphrase=_visible(passphrase, field="passphrase", longest=128) if passphrase else None,
     )
+
+
+def _api_secret_from(text: str, exchange: Exchange) -> Secret:
+    secret = Secret(text)
+    if not is_pem(secret):
+        return _visible(text, field="api_secret", longest=MAX_SECRET_LENGTH)
+    if exchange is not Exchange.BINANCE:
+        raise field_invalid(
+            "api_secret", "must be an HMAC secret: private keys belong to Binance accounts only"
+        )
+    if len(text) > MAX_SECRET_LENGTH:
+        raise field_invalid("api_secret", f"must be at most {MAX_SECRET_LENGTH} characters")
+    try:
+        return checked_pem(secret)
+    except PrivateKeyUnusable as problem:
+        raise field_invalid("api_secret", str(problem)) from None
 
 
 def _visible(text: str, *, field: str, longest: int) -> Secret:

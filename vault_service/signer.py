@@ -26,6 +26,7 @@ from vault_service.errors import (
     audit_reason,
 )
 from vault_service.keyring import Keyring
+from vault_service.models import Environment
 from vault_service.rules import venue_of
 from vault_service.rules.schema import Parameters, Permit, SignedRequest
 from vault_service.signing_journal import OrderLock, SigningJournal, SigningTransaction, StoredAccount
@@ -157,7 +158,9 @@ class Signer:
             credentials = decrypt_api_credentials(account.sealed, account.context, self._keyring)
         except DecryptionFailed:
             return CredentialUnreadable(account.context.account_id)
-        return venue_of(account.exchange).sign(decision.permit, credentials)
+        return venue_of(account.exchange).sign(
+            decision.permit, credentials, environment=Environment(account.context.environment)
+        )
 
     async def _audit_unreadable(
         self,

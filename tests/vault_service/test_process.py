@@ -244,7 +244,7 @@ async def test_T10_bug_in_the_signing_path_shows_no_secret(
     monkeypatch: pytest.MonkeyPatch,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    def broken(permit: Any, credentials: Any) -> Any:
+    def broken(permit: Any, credentials: Any, *, environment: Any) -> Any:
         raise RuntimeError(f"a bug with {credentials} and {permit.path}")
 
     monkeypatch.setattr(binance, "sign", broken)

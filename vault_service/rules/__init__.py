@@ -7,22 +7,13 @@ together here.
 
 from collections.abc import Mapping
 
-from vault_service.errors import PathNotAllowed
 from vault_service.models import Exchange
-from vault_service.rules import binance
+from vault_service.rules import binance, okx
 from vault_service.rules.schema import Venue
 
-# An exchange that is not here has no request that is signed.
-VENUES: Mapping[Exchange, Venue] = {Exchange.BINANCE: binance}
+VENUES: Mapping[Exchange, Venue] = {Exchange.BINANCE: binance, Exchange.OKX: okx}
 
 
 def venue_of(exchange: Exchange) -> Venue:
-    """The rules of an exchange.
-
-    Raises:
-        PathNotAllowed: The vault signs nothing for this exchange.
-    """
-    venue = VENUES.get(exchange)
-    if venue is None:
-        raise PathNotAllowed
-    return venue
+    """The rules of an exchange."""
+    return VENUES[exchange]

@@ -2,67 +2,73 @@
 
 Binance signs the parameters only, neither method nor path. A signature for an allowed request is therefore
 good for any other request that takes the same parameters, so each schema is as narrow as our own use of it.
-Everything travels in the query, the signature last; the body is empty.
+Everything travels in the query, the signature last; the body is empty. The kind of key decides the signature:
+HMAC-SHA256 in hexadecimal, or Ed25519 or RSA (PKCS#1 v1.5 over SHA-256) in base64, percent-encoded.
 """
 
 import hmac
 import re
 from collections.abc import Mapping
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from urllib.parse import quote
 
 from tradekit.service.secret import Secret
+from vault_service import private_key
 from vault_service.cipher import ApiCredentials
-from vault_service.errors import ParameterInvalid, PathNotAllowed
-from vault_service.rules.schema import OrderCreation, Parameters, Permit, Rule, SignedRequest
+from vault_service.errors import PathNotAllowed
+from vault_service.models import Environment
+from vault_service.rules.schema import (
+    FLAG,
+    ID_NUMBER,
+    MILLISECONDS,
+    OWN_CLIENT_ID,
+    POSITIVE_DECIMAL,
+    OrderCreation,
+    Parameters,
+    Permit,
+    Rule,
+    SignedRequest,
+    encoded,
+    signing_time,
+)
 
 # What Binance assumes when the parameter is absent.
 DEFAULT_WINDOW = timedelta(milliseconds=5_000)
-# Binance itself refuses a timestamp that is further ahead.
-MAX_AHEAD = timedelta(milliseconds=1_000)
 
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-
-_POSITIVE_DECIMAL = r"(?=[0-9.]*[1-9])(?:0|[1-9][0-9]{0,14})(?:\.[0-9]{1,15})?"
-_ID_NUMBER = r"[1-9][0-9]{0,18}"
-_MILLISECONDS = r"[1-9][0-9]{12}"
-_FLAG = r"true|false"
 # Any id that Binance knows, also of orders that others made.
 _ANY_CLIENT_ID = r"[.A-Z:/a-z0-9_-]{1,36}"
-# The one shape of ours.
-_OWN_CLIENT_ID = r"[a-z0-9]{30,32}"
 
 _PATTERNS: Mapping[str, re.Pattern[str]] = {
     name: re.compile(pattern)
     for name, pattern in {
-        "timestamp": _MILLISECONDS,
+        "timestamp": MILLISECONDS,
         # Up to 5 s. Binance takes up to 60 s; a short window is what makes a lost reply settle soon.
         "recvWindow": r"[1-9][0-9]{0,2}|[1-4][0-9]{3}|5000",
         "symbol": r"[A-Z0-9]{2,30}(?:_[0-9]{6})?",
         "side": r"BUY|SELL",
         "positionSide": r"BOTH|LONG|SHORT",
-        "quantity": _POSITIVE_DECIMAL,
-        "price": _POSITIVE_DECIMAL,
+        "quantity": POSITIVE_DECIMAL,
+        "price": POSITIVE_DECIMAL,
         "timeInForce": r"GTC|IOC|FOK|GTX|GTD",
-        "goodTillDate": _MILLISECONDS,
-        "reduceOnly": _FLAG,
+        "goodTillDate": MILLISECONDS,
+        "reduceOnly": FLAG,
         "newOrderRespType": r"ACK|RESULT",
         "algoType": r"CONDITIONAL",
-        "triggerPrice": _POSITIVE_DECIMAL,
-        "activatePrice": _POSITIVE_DECIMAL,
+        "triggerPrice": POSITIVE_DECIMAL,
+        "activatePrice": POSITIVE_DECIMAL,
         "callbackRate": r"(?=[0-9.]*[1-9])[0-9]{1,2}(?:\.[0-9]{1,2})?",
-        "closePosition": _FLAG,
+        "closePosition": FLAG,
         "workingType": r"MARK_PRICE|CONTRACT_PRICE",
         "priceProtect": r"(?i:true|false)",
         "leverage": r"[1-9]|[1-9][0-9]|1[01][0-9]|12[0-5]",
         "marginType": r"ISOLATED|CROSSED",
-        "orderId": _ID_NUMBER,
+        "orderId": ID_NUMBER,
         "origClientOrderId": _ANY_CLIENT_ID,
-        "algoId": _ID_NUMBER,
+        "algoId": ID_NUMBER,
         "clientAlgoId": _ANY_CLIENT_ID,
-        "fromId": r"0|" + _ID_NUMBER,
-        "startTime": _MILLISECONDS,
-        "endTime": _MILLISECONDS,
+        "fromId": r"0|" + ID_NUMBER,
+        "startTime": MILLISECONDS,
+        "endTime": MILLISECONDS,
         "limit": r"[1-9][0-9]{0,3}",
         "page": r"[1-9][0-9]{0,5}",
         "incomeType": r"[A-Z_]{1,40}",
@@ -120,7 +126,7 @@ RULES: Mapping[tuple[str, str], Rule] = {
     ("POST", "/fapi/v1/order"): _rule(
         "symbol side type quantity newClientOrderId",
         "positionSide price timeInForce goodTillDate reduceOnly newOrderRespType",
-        patterns={"type": r"LIMIT|MARKET", "newClientOrderId": _OWN_CLIENT_ID},
+        patterns={"type": r"LIMIT|MARKET", "newClientOrderId": OWN_CLIENT_ID},
         client_order_id="newClientOrderId",
         changes_risk=True,
     ),
@@ -130,7 +136,7 @@ RULES: Mapping[tuple[str, str], Rule] = {
         "priceProtect reduceOnly timeInForce goodTillDate newOrderRespType",
         patterns={
             "type": r"STOP_MARKET|TAKE_PROFIT_MARKET|STOP|TAKE_PROFIT|TRAILING_STOP_MARKET",
-            "clientAlgoId": _OWN_CLIENT_ID,
+            "clientAlgoId": OWN_CLIENT_ID,
         },
         client_order_id="clientAlgoId",
         changes_risk=True,
@@ -166,8 +172,11 @@ def permit(method: str, path: str, parameters: Parameters, *, exchange_now: date
     )
 
 
-def sign(permit: Permit, credentials: ApiCredentials) -> SignedRequest:
-    """Builds and signs the request: what is signed are exactly the bytes of the returned query."""
+def sign(permit: Permit, credentials: ApiCredentials, *, environment: Environment) -> SignedRequest:
+    """Builds and signs the request: what is signed are exactly the bytes of the returned query.
+
+    Binance's worlds differ by host only.
+    """
     headers = {"X-MBX-APIKEY": credentials.api_key.reveal()}
     if not permit.is_signed:
         return SignedRequest(permit.path, "", headers)
@@ -176,21 +185,15 @@ def sign(permit: Permit, credentials: ApiCredentials) -> SignedRequest:
 
 
 def signature_of(text: str, api_secret: Secret) -> str:
-    """The signature of `text`: HMAC-SHA256 in hexadecimal. Other kinds of key are told apart here."""
+    """The signature of `text`, as it stands in a query: by the kind of key that `api_secret` is."""
+    if private_key.is_pem(api_secret):
+        return quote(private_key.signature_of(text, api_secret), safe="")
     return hmac.digest(api_secret.reveal().encode(), text.encode(), "sha256").hex()
 
 
-def encoded(values: Mapping[str, str]) -> str:
-    """Percent-encoded parameters in their order."""
-    return "&".join(f"{name}={quote(value, safe='')}" for name, value in values.items())
-
-
 def _valid_until(values: Mapping[str, str], exchange_now: datetime) -> datetime:
-    timestamp = _EPOCH + timedelta(milliseconds=int(values["timestamp"]))
     window = timedelta(milliseconds=int(values["recvWindow"])) if "recvWindow" in values else DEFAULT_WINDOW
-    if timestamp > exchange_now + MAX_AHEAD:
-        raise ParameterInvalid("timestamp", "is more than 1 s ahead of the clock")
-    return timestamp + window
+    return signing_time(values, exchange_now=exchange_now) + window
 
 
 def _only_reduces(values: Mapping[str, str]) -> bool:

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from tradekit.service.secret import Secret
 from vault_service.cipher import ApiCredentials
 from vault_service.errors import ParameterInvalid, ParameterNotAllowed, PathNotAllowed
+from vault_service.models import Environment
 from vault_service.rules.binance import RULES, permit, sign, signature_of
 from vault_service.rules.schema import Permit
 
@@ -76,7 +77,7 @@ def test_query_is_percent_encoded_before_it_is_signed() -> None:
         {"symbol": "BTCUSDT", "origClientOrderId": "web:a/b.c", "timestamp": TIMESTAMP[1]},
     )
 
-    signed = sign(found, CREDENTIALS)
+    signed = sign(found, CREDENTIALS, environment=Environment.LIVE)
 
     query = "symbol=BTCUSDT&origClientOrderId=web%3Aa%2Fb.c&timestamp=1795521600000"
     assert (

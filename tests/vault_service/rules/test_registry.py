@@ -2,15 +2,15 @@
 
 import pytest
 
-from vault_service.errors import PathNotAllowed
 from vault_service.models import Exchange
-from vault_service.rules import binance, venue_of
+from vault_service.rules import binance, okx, venue_of
 
 
-def test_binance_has_its_rules() -> None:
+def test_each_exchange_has_its_own_rules() -> None:
     assert venue_of(Exchange.BINANCE) is binance
+    assert venue_of(Exchange.OKX) is okx
 
 
-def test_exchange_without_rules_signs_nothing() -> None:
-    with pytest.raises(PathNotAllowed):
-        venue_of(Exchange.OKX)
+@pytest.mark.parametrize("exchange", Exchange)
+def test_every_exchange_that_can_be_registered_is_signed_for(exchange: Exchange) -> None:
+    assert venue_of(exchange) in (binance, okx)
