@@ -1,11 +1,8 @@
 """Binance's public endpoints: time, contracts, prices, candles, synthetic book and trades.
 
-There is no order book: depth is made up around the last price, one tick away on each side, and a trade of
-made-up size is told for every second. Both are pure functions of market and time.
+There is no order book: depth and trades are made up (see `depth.py`).
 """
 
-from decimal import Decimal
-from hashlib import blake2b
 from typing import Any
 
 from paper_exchange.binance_contracts import contract_json
@@ -13,14 +10,14 @@ from paper_exchange.binance_errors import BinanceError, mandatory
 from paper_exchange.binance_limits import RequestLimits
 from paper_exchange.binance_parameters import Parameters
 from paper_exchange.binance_request import BinanceRequest, Endpoint, Routes, Security, by_symbol
-from paper_exchange.binance_wire import Json, plain
+from paper_exchange.binance_wire import Json, level_json, plain
 from paper_exchange.candles import INTERVALS_MS, MONTH, Candle
+from paper_exchange.depth import Depth
 from paper_exchange.exchange import Exchange
 from paper_exchange.instruments import Instrument
 from paper_exchange.market import FUNDING_INTERVAL_MS
-from paper_exchange.orders import ZERO
+from paper_exchange.orders import ZERO, Side
 
-_DAY_MS = 86_400_000
 _DEPTH_LIMITS = (5, 10, 20, 50, 100, 500, 1000)
 _EIGHT = 8
 
@@ -31,6 +28,7 @@ class BinanceMarketData:
     def __init__(self, exchange: Exchange, limits: RequestLimits) -> None:
         self._exchange = exchange
         self._market = exchange.market
+        self._depth = Depth(exchange.market)
         self._limits = limits
 
     def routes(self) -> Routes:
@@ -45,6 +43,7 @@ class BinanceMarketData:
             ("GET", "/fapi/v1/continuousKlines"): public(self._continuous_klines, _kline_weight),
             ("GET", "/fapi/v1/markPriceKlines"): public(self._price_klines, _kline_weight),
             ("GET", "/fapi/v1/indexPriceKlines"): public(self._index_klines, _kline_weight),
+            ("GET", "/fapi/v1/premiumIndexKlines"): public(self._premium_klines, _kline_weight),
             ("GET", "/fapi/v1/premiumIndex"): public(self._premium_index, by_symbol(1, 10)),
             ("GET", "/fapi/v1/fundingRate"): public(self._funding_rates, 1),
             ("GET", "/fapi/v1/fundingInfo"): public(self._funding_info, 1),
@@ -53,7 +52,7 @@ class BinanceMarketData:
             ("GET", "/fapi/v1/ticker/bookTicker"): public(self._book_ticker, by_symbol(2, 5)),
             ("GET", "/fapi/v1/ticker/24hr"): public(self._ticker_24h, by_symbol(1, 40)),
             ("GET", "/fapi/v1/openInterest"): public(self._open_interest),
-            ("GET", "/fapi/v1/depth"): public(self._depth, _depth_weight),
+            ("GET", "/fapi/v1/depth"): public(self._order_book, _depth_weight),
             ("GET", "/fapi/v1/trades"): public(self._trades, 5),
             ("GET", "/fapi/v1/aggTrades"): public(self._aggregate_trades, 20),
         }
@@ -113,6 +112,15 @@ class BinanceMarketData:
     def _index_klines(self, request: BinanceRequest) -> list[list[Any]]:
         symbol = self._pair(request)
         return [_priced_kline(candle, symbol) for candle in self._candles(request, symbol)]
+
+    def _premium_klines(self, request: BinanceRequest) -> list[list[Any]]:
+        """Mark and index candles are those of the last price, so the premium between them is zero."""
+        symbol = self._symbol(request)
+        zero = plain(ZERO, _EIGHT)
+        return [
+            [candle.open_ms, *[zero] * 4, "0", candle.close_ms, "0", candle.trades, "0", "0", "0"]
+            for candle in self._candles(request, symbol)
+        ]
 
     def _candles(self, request: BinanceRequest, symbol: Instrument) -> list[Candle]:
         interval = request.parameters.text("interval")
@@ -192,13 +200,13 @@ class BinanceMarketData:
         return self._one_or_all(request, self._best_prices)
 
     def _best_prices(self, instrument: Instrument, now_ms: int) -> Json:
-        bids, asks = self._book(instrument, now_ms, levels=1)
+        (bid,), (ask,) = self._book(instrument, now_ms, levels=1)
         return {
             "symbol": instrument.symbol,
-            "bidPrice": bids[0][0],
-            "bidQty": bids[0][1],
-            "askPrice": asks[0][0],
-            "askQty": asks[0][1],
+            "bidPrice": bid[0],
+            "bidQty": bid[1],
+            "askPrice": ask[0],
+            "askQty": ask[1],
             "time": now_ms,
             "lastUpdateId": now_ms,
         }
@@ -207,32 +215,24 @@ class BinanceMarketData:
         return self._one_or_all(request, self._day_statistics)
 
     def _day_statistics(self, instrument: Instrument, now_ms: int) -> Json:
-        """Over the last 24 whole hours and the running one's part."""
-        hours = self._market.candles(
-            instrument.symbol, "1h", now_ms=now_ms, start_ms=None, end_ms=None, limit=25
-        )
-        last = self._market.last(instrument.symbol, now_ms)
-        opening = hours[0].open
-        volume = sum((candle.volume for candle in hours), ZERO)
-        quote_volume = sum((candle.quote_volume for candle in hours), ZERO)
-        precision = instrument.price_precision
+        day, precision = self._depth.day(instrument, now_ms), instrument.price_precision
         return {
             "symbol": instrument.symbol,
-            "priceChange": plain(last - opening, precision),
-            "priceChangePercent": plain((last / opening - 1) * 100, 3),
-            "weightedAvgPrice": plain(quote_volume / volume if volume else last, precision),
-            "lastPrice": plain(last, precision),
+            "priceChange": plain(day.last - day.open, precision),
+            "priceChangePercent": plain((day.last / day.open - 1) * 100, 3),
+            "weightedAvgPrice": plain(day.weighted_price, precision),
+            "lastPrice": plain(day.last, precision),
             "lastQty": self._trade(instrument, now_ms // 1000)["qty"],
-            "openPrice": plain(opening, precision),
-            "highPrice": plain(max(candle.high for candle in hours), precision),
-            "lowPrice": plain(min(candle.low for candle in hours), precision),
-            "volume": plain(volume, instrument.quantity_precision),
-            "quoteVolume": plain(quote_volume, 2),
-            "openTime": now_ms - _DAY_MS,
-            "closeTime": now_ms,
-            "firstId": (now_ms - _DAY_MS) // 1000,
-            "lastId": now_ms // 1000,
-            "count": _DAY_MS // 1000,
+            "openPrice": plain(day.open, precision),
+            "highPrice": plain(day.high, precision),
+            "lowPrice": plain(day.low, precision),
+            "volume": plain(day.volume, instrument.quantity_precision),
+            "quoteVolume": plain(day.quote_volume, 2),
+            "openTime": day.open_ms,
+            "closeTime": day.close_ms,
+            "firstId": day.open_ms // 1000,
+            "lastId": day.close_ms // 1000,
+            "count": (day.close_ms - day.open_ms) // 1000,
         }
 
     def _open_interest(self, request: BinanceRequest) -> Json:
@@ -247,7 +247,7 @@ class BinanceMarketData:
 
     # Synthetic book and trades
 
-    def _depth(self, request: BinanceRequest) -> Json:
+    def _order_book(self, request: BinanceRequest) -> Json:
         instrument = self._symbol(request)
         limit = request.parameters.integer("limit") or 500
         if limit not in _DEPTH_LIMITS:
@@ -264,32 +264,11 @@ class BinanceMarketData:
     def _book(
         self, instrument: Instrument, now_ms: int, *, levels: int
     ) -> tuple[list[list[str]], list[list[str]]]:
-        """Bids and asks, best first: one level per tick, the sizes drawn by symbol and second."""
-        last = self._market.last(instrument.symbol, now_ms)
-        sides = []
-        for sign in (-1, 1):
-            prices = [last + sign * level * instrument.tick for level in range(1, levels + 1)]
-            sides.append(
-                [
-                    [
-                        plain(price, instrument.price_precision),
-                        self._size(instrument, now_ms // 1000, sign * level),
-                    ]
-                    for level, price in enumerate(prices, start=1)
-                    if price > 0
-                ]
-            )
-        return sides[0], sides[1]
-
-    def _size(self, instrument: Instrument, second: int, level: int) -> str:
-        draw = blake2b(
-            f"{instrument.symbol}:{second}:{level}".encode(), digest_size=4, person=b"size"
-        ).digest()
-        share = Decimal(int.from_bytes(draw, "big") % 1000 + 1) / 1000
-        coins = Decimal(instrument.hourly_volume) / 3600 * share
-        return plain(
-            max(coins // instrument.step * instrument.step, instrument.step), instrument.quantity_precision
+        bids, asks = (
+            [level_json(level, instrument) for level in self._depth.levels(instrument, side, now_ms, levels)]
+            for side in Side
         )
+        return bids, asks
 
     def _trades(self, request: BinanceRequest) -> list[Json]:
         instrument = self._symbol(request)
@@ -298,15 +277,14 @@ class BinanceMarketData:
         return [self._trade(instrument, number) for number in range(second - limit + 1, second + 1)]
 
     def _trade(self, instrument: Instrument, second: int) -> Json:
-        price = self._market.last(instrument.symbol, second * 1000)
-        size = self._size(instrument, second, 0)
+        trade = self._depth.trade(instrument, second)
         return {
-            "id": second,
-            "price": plain(price, instrument.price_precision),
-            "qty": size,
-            "quoteQty": plain(price * Decimal(size), 2),
-            "time": second * 1000,
-            "isBuyerMaker": second % 2 == 0,
+            "id": trade.number,
+            "price": plain(trade.price, instrument.price_precision),
+            "qty": plain(trade.size, instrument.quantity_precision),
+            "quoteQty": plain(trade.price * trade.size, 2),
+            "time": trade.time_ms,
+            "isBuyerMaker": trade.buyer_is_maker,
             "isRPITrade": False,
         }
 

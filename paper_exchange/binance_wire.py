@@ -3,6 +3,7 @@
 from decimal import Decimal
 from typing import Any
 
+from paper_exchange.depth import Level
 from paper_exchange.instruments import Instrument
 from paper_exchange.orders import ConditionalOrder, ConditionalType, Fill, Order, OrderType
 
@@ -23,6 +24,13 @@ def trimmed(value: Decimal) -> str:
     """Like "0.001" or "120": no exponent, no trailing zeros."""
     text = f"{value:f}"
     return text.rstrip("0").rstrip(".") if "." in text else text
+
+
+def level_json(level: Level, instrument: Instrument) -> list[str]:
+    return [
+        plain(level.price, instrument.price_precision),
+        plain(level.size, instrument.quantity_precision),
+    ]
 
 
 def order_json(order: Order, instrument: Instrument) -> Json:
