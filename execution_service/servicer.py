@@ -13,7 +13,8 @@ from execution_service.exchanges import errors
 from execution_service.exchanges.types import Order, Position
 from execution_service.executor import AlertRequest, OrderExecutor
 from execution_service.journal import Event, Journal
-from execution_service.translation import alert_from_proto, alert_to_json, signal_to_proto
+from execution_service.translation import alert_to_json, signal_to_proto
+from tradekit.service.alert_wire import alert_from_proto
 from tradekit.service.errors import FailedPrecondition
 from tradekit.service.wire import decimal_text, field_invalid, instant_from, timestamp_from, uuid_from
 from tradingbot.execution.v1 import execution_pb2 as pb

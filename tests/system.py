@@ -20,9 +20,9 @@ import pytest
 import paper_exchange.server
 from execution_service.__main__ import serve as serve_execution
 from execution_service.config import Settings as ExecutionSettings
-from execution_service.translation import alert_to_proto
 from tests.conftest import TestDatabase
 from tradekit.market.alert import content_hash, parse_alert
+from tradekit.service.alert_wire import alert_to_proto
 from tradekit.service.channel import TlsFiles, call, dial
 from tradekit.service.clock import UtcClock
 from tradekit.service.secret import Secret
