@@ -134,9 +134,14 @@ class RegisterAccountRequest(_message.Message):
     api_key: _builtins.str
     """1-512 printable ASCII characters."""
     api_secret: _builtins.str
-    """1-4096 printable ASCII characters (newlines allowed only in a PEM key). Secret: goes in, never comes back."""
+    """1-4096 characters: an HMAC secret in visible ASCII, or, for Binance, the Ed25519 or RSA (2048-4096 bits)
+    private key in PEM form without a password whose public half the exchange knows.
+    Secret: goes in, never comes back.
+    """
     passphrase: _builtins.str
-    """OKX only. Secret: goes in, never comes back."""
+    """OKX only, and needed there: 1-128 visible ASCII characters. Secret. It comes back inside what Sign returns,
+    where OKX wants it beside each signature; alone it opens nothing.
+    """
     label: _builtins.str
     """At most 100 characters."""
     def __init__(
@@ -443,14 +448,25 @@ class SignItem(_message.Message):
     method: _builtins.str
     """"GET", "POST", "PUT" or "DELETE"."""
     path: _builtins.str
-    """Exactly as the exchange spells it, for example "/fapi/v1/order"."""
+    """Exactly as the exchange spells it, for example "/fapi/v1/order". With "GET", "/users/self/verify" on OKX asks
+    for the message that logs a private WebSocket in.
+    """
     clock_offset_ms: _builtins.int
     """The exchange's clock minus ours, milliseconds, -60000 to 60000. A timestamp may be ahead of our clock by this."""
     signal_id: _builtins.str
     """The signal that it is for; written into the audit. Absent for queries that belong to none."""
     @_builtins.property
     def parameters(self) -> _containers.RepeatedCompositeFieldContainer[Global___Parameter]:
-        """In the order in which they are sent; names are unique."""
+        """In the order in which they are sent; names are unique.
+
+        `timestamp` (Unix milliseconds) is needed by every signed request of both exchanges. On OKX it travels in a
+        header, as does `expTime` (Unix milliseconds, at most 30 s after `timestamp`; for placing and amending an
+        order only): write them as the other parameters and the vault puts them where they belong.
+
+        Inside JSON bodies (OKX) an object in a list is spelled <list>.<index>.<name>, counted 0, 1, 2 … in this
+        order: "attachAlgoOrds.0.slTriggerPx". In a body that is itself a list, <index>.<name>: "0.instId",
+        "0.algoId", "1.instId", … (cancel-algos). All values are text; Booleans are "true" and "false".
+        """
 
     def __init__(
         self,
@@ -553,12 +569,14 @@ class SignedRequest(_message.Message):
     BODY_FIELD_NUMBER: _builtins.int
     HEADERS_FIELD_NUMBER: _builtins.int
     target: _builtins.str
-    """The path with its query, for example "/fapi/v1/order?symbol=…&signature=…"."""
+    """The path with its query, for example "/fapi/v1/order?symbol=…&signature=…". Nothing to send for a login."""
     body: _builtins.str
-    """Empty when the request has no body."""
+    """Empty when the request has no body. For a login: the text message to send on the socket."""
     @_builtins.property
     def headers(self) -> _containers.RepeatedCompositeFieldContainer[Global___Header]:
-        """Headers that authenticate the request."""
+        """Headers that authenticate the request and belong to it: send them all. They may hold an OKX passphrase: log
+        none of them.
+        """
 
     def __init__(
         self,
@@ -607,8 +625,8 @@ class SignError(_message.Message):
     status_code: _builtins.int
     """A gRPC status code as a number: PERMISSION_DENIED, INVALID_ARGUMENT, NOT_FOUND, FAILED_PRECONDITION, ABORTED, DATA_LOSS."""
     reason: _builtins.str
-    """ACCOUNT_NOT_FOUND, ACCOUNT_INACTIVE, PATH_NOT_ALLOWED, PARAMETER_NOT_ALLOWED, PARAMETER_INVALID,
-    ORDER_ALREADY_SIGNED, CREDENTIAL_UNREADABLE.
+    """FIELD_INVALID (the item itself is malformed), ACCOUNT_NOT_FOUND, ACCOUNT_INACTIVE, PATH_NOT_ALLOWED,
+    PARAMETER_NOT_ALLOWED, PARAMETER_INVALID, ORDER_ALREADY_SIGNED, CREDENTIAL_UNREADABLE.
     """
     message: _builtins.str
     """A sentence in English; no secret."""

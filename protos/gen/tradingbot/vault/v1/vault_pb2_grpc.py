@@ -28,7 +28,8 @@ if _version_not_supported:
 class VaultServiceStub:
     """Keeps users' exchange accounts. Called by the gateway only.
 
-    No answer of this service holds an exchange secret.
+    No answer of this service holds an exchange secret. Any call can fail with UNAVAILABLE STORE_UNAVAILABLE:
+    the database does not answer.
     """
 
     def __init__(self, channel):
@@ -67,14 +68,15 @@ class VaultServiceStub:
 class VaultServiceServicer:
     """Keeps users' exchange accounts. Called by the gateway only.
 
-    No answer of this service holds an exchange secret.
+    No answer of this service holds an exchange secret. Any call can fail with UNAVAILABLE STORE_UNAVAILABLE:
+    the database does not answer.
     """
 
     def RegisterAccount(self, request, context):
         """Encrypts the keys of an exchange account and stores them.
 
         Not idempotent: each call makes an account.
-        Errors: INVALID_ARGUMENT FIELD_INVALID.
+        Errors: INVALID_ARGUMENT FIELD_INVALID; UNAVAILABLE AUDIT_UNAVAILABLE (nothing was stored).
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -82,6 +84,8 @@ class VaultServiceServicer:
 
     def ListAccounts(self, request, context):
         """Lists a user's accounts, oldest first.
+
+        Errors: INVALID_ARGUMENT FIELD_INVALID.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -90,17 +94,19 @@ class VaultServiceServicer:
     def GetAccount(self, request, context):
         """Reads one account.
 
-        Errors: NOT_FOUND ACCOUNT_NOT_FOUND.
+        Errors: INVALID_ARGUMENT FIELD_INVALID; NOT_FOUND ACCOUNT_NOT_FOUND.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def ToggleAccount(self, request, context):
-        """Turns an active account inactive and back. An inactive account signs only orders that reduce a position.
+        """Turns an active account inactive and back. An inactive account signs reads, cancels and orders that only
+        reduce a position; no login of a stream on which orders could be placed.
 
         Not idempotent: each call turns it over.
-        Errors: NOT_FOUND ACCOUNT_NOT_FOUND.
+        Errors: INVALID_ARGUMENT FIELD_INVALID; NOT_FOUND ACCOUNT_NOT_FOUND; DATA_LOSS CREDENTIAL_UNREADABLE (its
+        keys do not open); UNAVAILABLE AUDIT_UNAVAILABLE (nothing was changed).
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -109,7 +115,8 @@ class VaultServiceServicer:
     def DeleteAccount(self, request, context):
         """Deletes an account and its keys for good. The audit trail stays.
 
-        Errors: NOT_FOUND ACCOUNT_NOT_FOUND.
+        Errors: INVALID_ARGUMENT FIELD_INVALID; NOT_FOUND ACCOUNT_NOT_FOUND; UNAVAILABLE AUDIT_UNAVAILABLE
+        (nothing was changed).
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -154,7 +161,8 @@ def add_VaultServiceServicer_to_server(servicer, server):
 class VaultService:
     """Keeps users' exchange accounts. Called by the gateway only.
 
-    No answer of this service holds an exchange secret.
+    No answer of this service holds an exchange secret. Any call can fail with UNAVAILABLE STORE_UNAVAILABLE:
+    the database does not answer.
     """
 
     @staticmethod
@@ -322,7 +330,7 @@ class SignerServiceServicer:
     def DescribeAccount(self, request, context):
         """Reads what execution must know of an account to trade on it; no key material.
 
-        Errors: NOT_FOUND ACCOUNT_NOT_FOUND.
+        Errors: INVALID_ARGUMENT FIELD_INVALID; NOT_FOUND ACCOUNT_NOT_FOUND; UNAVAILABLE STORE_UNAVAILABLE.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -333,8 +341,9 @@ class SignerServiceServicer:
 
         The vault builds the exact text to sign and to send; the caller sends it unchanged.
         A second create-order for a client order id is refused while the first may still be accepted.
-        Errors of the whole call: UNAVAILABLE AUDIT_UNAVAILABLE (nothing was signed);
-        INVALID_ARGUMENT BATCH_TOO_LARGE. Errors of one item stand in its result.
+        Errors of the whole call: INVALID_ARGUMENT BATCH_TOO_LARGE, FIELD_INVALID (no item);
+        UNAVAILABLE AUDIT_UNAVAILABLE (nothing was signed), SIGNER_OVERLOADED (nothing was recorded: ask again after
+        `retry_after` s). Errors of one item stand in its result.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

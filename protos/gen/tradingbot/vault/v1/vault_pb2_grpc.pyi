@@ -29,7 +29,8 @@ GRPC_VERSION: str
 class VaultServiceStub:
     """Keeps users' exchange accounts. Called by the gateway only.
 
-    No answer of this service holds an exchange secret.
+    No answer of this service holds an exchange secret. Any call can fail with UNAVAILABLE STORE_UNAVAILABLE:
+    the database does not answer.
     """
 
     @_typing.overload
@@ -40,32 +41,39 @@ class VaultServiceStub:
     """Encrypts the keys of an exchange account and stores them.
 
     Not idempotent: each call makes an account.
-    Errors: INVALID_ARGUMENT FIELD_INVALID.
+    Errors: INVALID_ARGUMENT FIELD_INVALID; UNAVAILABLE AUDIT_UNAVAILABLE (nothing was stored).
     """
     ListAccounts: _grpc.UnaryUnaryMultiCallable[_vault_pb2.ListAccountsRequest, _vault_pb2.ListAccountsResponse]
-    """Lists a user's accounts, oldest first."""
+    """Lists a user's accounts, oldest first.
+
+    Errors: INVALID_ARGUMENT FIELD_INVALID.
+    """
     GetAccount: _grpc.UnaryUnaryMultiCallable[_vault_pb2.GetAccountRequest, _vault_pb2.GetAccountResponse]
     """Reads one account.
 
-    Errors: NOT_FOUND ACCOUNT_NOT_FOUND.
+    Errors: INVALID_ARGUMENT FIELD_INVALID; NOT_FOUND ACCOUNT_NOT_FOUND.
     """
     ToggleAccount: _grpc.UnaryUnaryMultiCallable[_vault_pb2.ToggleAccountRequest, _vault_pb2.ToggleAccountResponse]
-    """Turns an active account inactive and back. An inactive account signs only orders that reduce a position.
+    """Turns an active account inactive and back. An inactive account signs reads, cancels and orders that only
+    reduce a position; no login of a stream on which orders could be placed.
 
     Not idempotent: each call turns it over.
-    Errors: NOT_FOUND ACCOUNT_NOT_FOUND.
+    Errors: INVALID_ARGUMENT FIELD_INVALID; NOT_FOUND ACCOUNT_NOT_FOUND; DATA_LOSS CREDENTIAL_UNREADABLE (its
+    keys do not open); UNAVAILABLE AUDIT_UNAVAILABLE (nothing was changed).
     """
     DeleteAccount: _grpc.UnaryUnaryMultiCallable[_vault_pb2.DeleteAccountRequest, _vault_pb2.DeleteAccountResponse]
     """Deletes an account and its keys for good. The audit trail stays.
 
-    Errors: NOT_FOUND ACCOUNT_NOT_FOUND.
+    Errors: INVALID_ARGUMENT FIELD_INVALID; NOT_FOUND ACCOUNT_NOT_FOUND; UNAVAILABLE AUDIT_UNAVAILABLE
+    (nothing was changed).
     """
 
 @_typing.type_check_only
 class VaultServiceAsyncStub(VaultServiceStub):
     """Keeps users' exchange accounts. Called by the gateway only.
 
-    No answer of this service holds an exchange secret.
+    No answer of this service holds an exchange secret. Any call can fail with UNAVAILABLE STORE_UNAVAILABLE:
+    the database does not answer.
     """
 
     def __init__(self, channel: _aio.Channel) -> None: ...
@@ -73,31 +81,38 @@ class VaultServiceAsyncStub(VaultServiceStub):
     """Encrypts the keys of an exchange account and stores them.
 
     Not idempotent: each call makes an account.
-    Errors: INVALID_ARGUMENT FIELD_INVALID.
+    Errors: INVALID_ARGUMENT FIELD_INVALID; UNAVAILABLE AUDIT_UNAVAILABLE (nothing was stored).
     """
     ListAccounts: _aio.UnaryUnaryMultiCallable[_vault_pb2.ListAccountsRequest, _vault_pb2.ListAccountsResponse]  # type: ignore[assignment]
-    """Lists a user's accounts, oldest first."""
+    """Lists a user's accounts, oldest first.
+
+    Errors: INVALID_ARGUMENT FIELD_INVALID.
+    """
     GetAccount: _aio.UnaryUnaryMultiCallable[_vault_pb2.GetAccountRequest, _vault_pb2.GetAccountResponse]  # type: ignore[assignment]
     """Reads one account.
 
-    Errors: NOT_FOUND ACCOUNT_NOT_FOUND.
+    Errors: INVALID_ARGUMENT FIELD_INVALID; NOT_FOUND ACCOUNT_NOT_FOUND.
     """
     ToggleAccount: _aio.UnaryUnaryMultiCallable[_vault_pb2.ToggleAccountRequest, _vault_pb2.ToggleAccountResponse]  # type: ignore[assignment]
-    """Turns an active account inactive and back. An inactive account signs only orders that reduce a position.
+    """Turns an active account inactive and back. An inactive account signs reads, cancels and orders that only
+    reduce a position; no login of a stream on which orders could be placed.
 
     Not idempotent: each call turns it over.
-    Errors: NOT_FOUND ACCOUNT_NOT_FOUND.
+    Errors: INVALID_ARGUMENT FIELD_INVALID; NOT_FOUND ACCOUNT_NOT_FOUND; DATA_LOSS CREDENTIAL_UNREADABLE (its
+    keys do not open); UNAVAILABLE AUDIT_UNAVAILABLE (nothing was changed).
     """
     DeleteAccount: _aio.UnaryUnaryMultiCallable[_vault_pb2.DeleteAccountRequest, _vault_pb2.DeleteAccountResponse]  # type: ignore[assignment]
     """Deletes an account and its keys for good. The audit trail stays.
 
-    Errors: NOT_FOUND ACCOUNT_NOT_FOUND.
+    Errors: INVALID_ARGUMENT FIELD_INVALID; NOT_FOUND ACCOUNT_NOT_FOUND; UNAVAILABLE AUDIT_UNAVAILABLE
+    (nothing was changed).
     """
 
 class VaultServiceServicer(metaclass=_abc_1.ABCMeta):
     """Keeps users' exchange accounts. Called by the gateway only.
 
-    No answer of this service holds an exchange secret.
+    No answer of this service holds an exchange secret. Any call can fail with UNAVAILABLE STORE_UNAVAILABLE:
+    the database does not answer.
     """
 
     @_abc_1.abstractmethod
@@ -109,7 +124,7 @@ class VaultServiceServicer(metaclass=_abc_1.ABCMeta):
         """Encrypts the keys of an exchange account and stores them.
 
         Not idempotent: each call makes an account.
-        Errors: INVALID_ARGUMENT FIELD_INVALID.
+        Errors: INVALID_ARGUMENT FIELD_INVALID; UNAVAILABLE AUDIT_UNAVAILABLE (nothing was stored).
         """
 
     @_abc_1.abstractmethod
@@ -118,7 +133,10 @@ class VaultServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _vault_pb2.ListAccountsRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_vault_pb2.ListAccountsResponse, _abc.Awaitable[_vault_pb2.ListAccountsResponse]]:
-        """Lists a user's accounts, oldest first."""
+        """Lists a user's accounts, oldest first.
+
+        Errors: INVALID_ARGUMENT FIELD_INVALID.
+        """
 
     @_abc_1.abstractmethod
     def GetAccount(
@@ -128,7 +146,7 @@ class VaultServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_vault_pb2.GetAccountResponse, _abc.Awaitable[_vault_pb2.GetAccountResponse]]:
         """Reads one account.
 
-        Errors: NOT_FOUND ACCOUNT_NOT_FOUND.
+        Errors: INVALID_ARGUMENT FIELD_INVALID; NOT_FOUND ACCOUNT_NOT_FOUND.
         """
 
     @_abc_1.abstractmethod
@@ -137,10 +155,12 @@ class VaultServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _vault_pb2.ToggleAccountRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_vault_pb2.ToggleAccountResponse, _abc.Awaitable[_vault_pb2.ToggleAccountResponse]]:
-        """Turns an active account inactive and back. An inactive account signs only orders that reduce a position.
+        """Turns an active account inactive and back. An inactive account signs reads, cancels and orders that only
+        reduce a position; no login of a stream on which orders could be placed.
 
         Not idempotent: each call turns it over.
-        Errors: NOT_FOUND ACCOUNT_NOT_FOUND.
+        Errors: INVALID_ARGUMENT FIELD_INVALID; NOT_FOUND ACCOUNT_NOT_FOUND; DATA_LOSS CREDENTIAL_UNREADABLE (its
+        keys do not open); UNAVAILABLE AUDIT_UNAVAILABLE (nothing was changed).
         """
 
     @_abc_1.abstractmethod
@@ -151,7 +171,8 @@ class VaultServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_vault_pb2.DeleteAccountResponse, _abc.Awaitable[_vault_pb2.DeleteAccountResponse]]:
         """Deletes an account and its keys for good. The audit trail stays.
 
-        Errors: NOT_FOUND ACCOUNT_NOT_FOUND.
+        Errors: INVALID_ARGUMENT FIELD_INVALID; NOT_FOUND ACCOUNT_NOT_FOUND; UNAVAILABLE AUDIT_UNAVAILABLE
+        (nothing was changed).
         """
 
 def add_VaultServiceServicer_to_server(servicer: VaultServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...
@@ -166,15 +187,16 @@ class SignerServiceStub:
     DescribeAccount: _grpc.UnaryUnaryMultiCallable[_vault_pb2.DescribeAccountRequest, _vault_pb2.DescribeAccountResponse]
     """Reads what execution must know of an account to trade on it; no key material.
 
-    Errors: NOT_FOUND ACCOUNT_NOT_FOUND.
+    Errors: INVALID_ARGUMENT FIELD_INVALID; NOT_FOUND ACCOUNT_NOT_FOUND; UNAVAILABLE STORE_UNAVAILABLE.
     """
     Sign: _grpc.UnaryUnaryMultiCallable[_vault_pb2.SignRequest, _vault_pb2.SignResponse]
     """Checks, audits and signs requests to an exchange, each on its own: one that is refused does not fail the others.
 
     The vault builds the exact text to sign and to send; the caller sends it unchanged.
     A second create-order for a client order id is refused while the first may still be accepted.
-    Errors of the whole call: UNAVAILABLE AUDIT_UNAVAILABLE (nothing was signed);
-    INVALID_ARGUMENT BATCH_TOO_LARGE. Errors of one item stand in its result.
+    Errors of the whole call: INVALID_ARGUMENT BATCH_TOO_LARGE, FIELD_INVALID (no item);
+    UNAVAILABLE AUDIT_UNAVAILABLE (nothing was signed), SIGNER_OVERLOADED (nothing was recorded: ask again after
+    `retry_after` s). Errors of one item stand in its result.
     """
 
 @_typing.type_check_only
@@ -185,15 +207,16 @@ class SignerServiceAsyncStub(SignerServiceStub):
     DescribeAccount: _aio.UnaryUnaryMultiCallable[_vault_pb2.DescribeAccountRequest, _vault_pb2.DescribeAccountResponse]  # type: ignore[assignment]
     """Reads what execution must know of an account to trade on it; no key material.
 
-    Errors: NOT_FOUND ACCOUNT_NOT_FOUND.
+    Errors: INVALID_ARGUMENT FIELD_INVALID; NOT_FOUND ACCOUNT_NOT_FOUND; UNAVAILABLE STORE_UNAVAILABLE.
     """
     Sign: _aio.UnaryUnaryMultiCallable[_vault_pb2.SignRequest, _vault_pb2.SignResponse]  # type: ignore[assignment]
     """Checks, audits and signs requests to an exchange, each on its own: one that is refused does not fail the others.
 
     The vault builds the exact text to sign and to send; the caller sends it unchanged.
     A second create-order for a client order id is refused while the first may still be accepted.
-    Errors of the whole call: UNAVAILABLE AUDIT_UNAVAILABLE (nothing was signed);
-    INVALID_ARGUMENT BATCH_TOO_LARGE. Errors of one item stand in its result.
+    Errors of the whole call: INVALID_ARGUMENT BATCH_TOO_LARGE, FIELD_INVALID (no item);
+    UNAVAILABLE AUDIT_UNAVAILABLE (nothing was signed), SIGNER_OVERLOADED (nothing was recorded: ask again after
+    `retry_after` s). Errors of one item stand in its result.
     """
 
 class SignerServiceServicer(metaclass=_abc_1.ABCMeta):
@@ -207,7 +230,7 @@ class SignerServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_vault_pb2.DescribeAccountResponse, _abc.Awaitable[_vault_pb2.DescribeAccountResponse]]:
         """Reads what execution must know of an account to trade on it; no key material.
 
-        Errors: NOT_FOUND ACCOUNT_NOT_FOUND.
+        Errors: INVALID_ARGUMENT FIELD_INVALID; NOT_FOUND ACCOUNT_NOT_FOUND; UNAVAILABLE STORE_UNAVAILABLE.
         """
 
     @_abc_1.abstractmethod
@@ -220,8 +243,9 @@ class SignerServiceServicer(metaclass=_abc_1.ABCMeta):
 
         The vault builds the exact text to sign and to send; the caller sends it unchanged.
         A second create-order for a client order id is refused while the first may still be accepted.
-        Errors of the whole call: UNAVAILABLE AUDIT_UNAVAILABLE (nothing was signed);
-        INVALID_ARGUMENT BATCH_TOO_LARGE. Errors of one item stand in its result.
+        Errors of the whole call: INVALID_ARGUMENT BATCH_TOO_LARGE, FIELD_INVALID (no item);
+        UNAVAILABLE AUDIT_UNAVAILABLE (nothing was signed), SIGNER_OVERLOADED (nothing was recorded: ask again after
+        `retry_after` s). Errors of one item stand in its result.
         """
 
 def add_SignerServiceServicer_to_server(servicer: SignerServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...
