@@ -14,7 +14,7 @@ run: $(VENV)/.run        ## set everything up and run the whole system in the fo
 	@exec $(BIN)/tradingbot up $(ARGS)
 
 test: $(VENV)/.dev       ## all tests
-	$(BIN)/python -m pytest -n 2 --dist loadgroup $(ARGS)
+	$(BIN)/python -m pytest -n 2 --dist loadfile $(ARGS)
 
 bench: $(VENV)/.dev      ## benchmarks: a table, and bench/results/*.json
 	$(BIN)/python -m bench $(ARGS)
@@ -37,13 +37,17 @@ fmt: $(VENV)/.dev        ## format and mend what can be mended
 	$(BIN)/ruff format .
 
 check: lint types        ## lint, types and the fast tests: before each commit
-	$(BIN)/python -m pytest -n 2 --dist loadgroup -m "not slow" $(ARGS)
+	$(BIN)/python -m pytest -n 2 --dist loadfile -m "not slow" $(ARGS)
 
 lock: $(VENV)/bin/uv     ## resolve the dependencies anew and write the lock files
 	$(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-header \
 	  --extra all pyproject.toml -o requirements.lock
 	$(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-header \
 	  --extra dev -c requirements.lock pyproject.toml -o requirements-dev.lock
+	for pair in vault:vault execution:execution strategy:strategy gateway:gateway paper:paper migrate:vault; do \
+	  $(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-header \
+	    --extra $${pair#*:} -c requirements.lock pyproject.toml -o deploy/locks/$${pair%:*}.lock || exit 1; \
+	done
 
 clean:         ## remove the environment (the state folder stays)
 	rm -rf $(VENV)

@@ -136,8 +136,24 @@ def _add_home(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def _certificates(argv: list[str]) -> int:
+    parser = _parser("certificates", "The internal authority and the certificate of each service, in DIR.")
+    parser.add_argument("folder", type=Path, metavar="DIR")
+    folder: Path = parser.parse_args(argv).folder
+    from cli.certificates import CertificateAuthority
+    from cli.settings import SERVICES
+    from tradekit.service.clock import UtcClock
+
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    authority = CertificateAuthority(folder, UtcClock())
+    for service in SERVICES:
+        authority.files(service)
+    return DONE
+
+
 _COMMANDS: dict[str, tuple[str, Callable[[list[str]], int]]] = {
     "up": ("run the whole system in the foreground", _up),
+    "certificates": ("issue the internal certificates of all services", _certificates),
     "paper-exchange": ("run the paper exchange alone", _paper_exchange),
     "backtest": ("run a strategy over a file of candles", _backtest),
     "pine": ("export a strategy as a Pine script", _pine),

@@ -7,8 +7,10 @@ from sqlalchemy import DateTime, Index, Text
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
-from strategy_service.trade_view import TradeFields
 from tradekit.service.database import metadata
+
+# A trade by field name, see trade_view.py. Here, since migrations run where no numpy is installed.
+TradeFields = dict[str, str]
 
 
 class Base(DeclarativeBase):

@@ -14,12 +14,11 @@ from strategy_service.candles import COLUMNS, MAX_BARS, Column
 from strategy_service.compile_pine import PineScriptExporter
 from strategy_service.errors import CandlesInvalid, SymbolInvalid, TimeframeInvalid
 from strategy_service.language import Outline, Parameter, Strategy
-from strategy_service.models import StoredBacktest
+from strategy_service.models import StoredBacktest, TradeFields
 from strategy_service.parameters import plain, resolve
 from strategy_service.pine_alert import AlertTarget, checked_account_id, example_message
 from strategy_service.setup_guide import Language
 from strategy_service.strategies import OUTLINES, find
-from strategy_service.trade_view import TradeFields
 from tradekit.market.symbol import Market, SymbolMalformed, SymbolUnknown, parse_market
 from tradekit.market.timeframe import TimeframeMalformed, parse_timeframe
 from tradekit.service.wire import decimal_from, field_invalid, timestamp_from, uuid_from

@@ -2,9 +2,8 @@
 
 from strategy_service.broker import Trade
 from strategy_service.candles import Candles
+from strategy_service.models import TradeFields
 from tradekit.service.wire import decimal_text
-
-TradeFields = dict[str, str]
 
 
 def trade_fields(trade: Trade, candles: Candles) -> TradeFields:

@@ -16,8 +16,9 @@ import grpc
 from strategy_service.backtest import Plan, run
 from strategy_service.candles import Column, checked
 from strategy_service.errors import BacktestInterrupted, BacktestsBusy
+from strategy_service.models import TradeFields
 from strategy_service.statistics import Statistics
-from strategy_service.trade_view import TradeFields, trade_fields
+from strategy_service.trade_view import trade_fields
 from tradekit.service.errors import ServiceError, from_parts
 
 # Running and waiting together; each holds its candles in memory.

@@ -19,7 +19,7 @@ SERVICES = {
     "paper": "paper_exchange",
 }
 # `make lock` compiles each file with this extra.
-EXTRAS = {**{name: name for name in SERVICES}, "migrate": "strategy"}
+EXTRAS = {**{name: name for name in SERVICES}, "migrate": "vault"}
 WEB = {"fastapi", "starlette", "uvicorn", "httptools", "pyjwt"}
 ARRAYS = {"numpy", "pyarrow"}
 CLIENT = {"aiohttp"}
