@@ -1,0 +1,1 @@
+"""Benchmarks: one module per claim. `python -m bench` runs them; see docs/benchmarks.md."""

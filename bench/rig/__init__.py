@@ -1,0 +1,1 @@
+"""What benchmarks measure with: load, floors, an exchange that answers at once, our own system."""

@@ -1,0 +1,156 @@
+"""Alerts for one target: one at a time, or many connections at once; and what came of them."""
+
+import asyncio
+import itertools
+import json
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+
+from bench.harness import median_of
+from bench.rig.http import Connection, connect, request_bytes
+
+ACTIONS = ("long", "close_all")
+
+
+class LoadFailed(RuntimeError):
+    """A target refused an alert, or sent another number of orders than alerts: its speed means nothing."""
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """Something that takes alerts.
+
+    Attributes:
+        senders: One per account: the alert of an action. An account gets `long` and `close_all` in turn, so
+            that each entry is on a flat account.
+        cpu_s: Processor seconds used so far, by part.
+    """
+
+    name: str
+    port: int
+    path: str
+    senders: Sequence[Callable[[str], dict[str, str]]]
+    cpu_s: Callable[[], dict[str, float]]
+
+
+@dataclass(frozen=True, slots=True)
+class Latencies:
+    """One at a time; milliseconds.
+
+    Attributes:
+        order_p50_ms: From the alert's first byte sent to its entry's last byte at the exchange.
+        answer_p50_ms: From the alert's first byte sent to its answer.
+    """
+
+    order_p50_ms: float
+    answer_p50_ms: float
+
+
+@dataclass(frozen=True, slots=True)
+class Throughput:
+    """All connections busy.
+
+    Attributes:
+        cpu_ms_per_order: By part.
+        requests_per_order: Requests to the exchange.
+    """
+
+    orders_per_s: float
+    cpu_ms_per_order: dict[str, float]
+    requests_per_order: float
+
+
+class Exchange:
+    """The instant exchange's notes."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+
+    async def told(self) -> tuple[list[int], int]:
+        """When each order came since the last question (ns), and the count of all requests."""
+        answer = await self._connection.send(request_bytes("GET", "/bench/orders"))
+        notes = json.loads(answer.body)
+        return [arrived for arrived, _ in notes["orders"]], sum(notes["requests"].values())
+
+
+def alerts(target: Target) -> Iterator[bytes]:
+    """Requests without end: every account long, then every account flat, and so on."""
+    numbers = itertools.count(time.time_ns())
+    while True:
+        for action in ACTIONS:
+            for sender in target.senders:
+                alert = sender(action) | {"alert_id": str(next(numbers))}
+                yield request_bytes("POST", target.path, json.dumps(alert).encode())
+
+
+async def one_at_a_time(target: Target, exchange: Exchange) -> Latencies:
+    """Sends every account one entry and one close, each after the answer to the one before."""
+    connection = await connect(target.port)
+    orders, answers = [], []
+    try:
+        stream = alerts(target)
+        for action in ACTIONS:
+            for _ in target.senders:
+                request = next(stream)
+                await exchange.told()
+                started = time.monotonic_ns()
+                await _accepted(connection, request)
+                answered = time.monotonic_ns()
+                arrived, _ = await exchange.told()
+                if len(arrived) != 1:
+                    raise LoadFailed(f"{target.name}: {len(arrived)} orders for one alert")
+                if action == "long":
+                    orders.append(arrived[0] - started)
+                    answers.append(answered - started)
+    finally:
+        connection.close()
+    return Latencies(median_of(orders) / 1e6, median_of(answers) / 1e6)
+
+
+async def saturated(target: Target, exchange: Exchange, *, connections: int, turns: int) -> Throughput:
+    """Sends `turns` times an entry and a close to every account, over so many connections.
+
+    Every connection has accounts of its own, so that no alert waits for an earlier one of its account.
+    """
+    opened = [await connect(target.port) for _ in range(connections)]
+    shares = [target.senders[number::connections] for number in range(connections)]
+    await exchange.told()
+    used, started = target.cpu_s(), time.monotonic()
+    try:
+        await asyncio.gather(
+            *(
+                _send_all(connection, _share(target, share), len(share) * len(ACTIONS) * turns)
+                for connection, share in zip(opened, shares, strict=True)
+            )
+        )
+    finally:
+        for connection in opened:
+            connection.close()
+    elapsed, used_after = time.monotonic() - started, target.cpu_s()
+    arrived, requests = await exchange.told()
+    sent = len(target.senders) * len(ACTIONS) * turns
+    if len(arrived) != sent:
+        raise LoadFailed(f"{target.name}: {len(arrived)} orders for {sent} alerts")
+    return Throughput(
+        orders_per_s=sent / elapsed,
+        cpu_ms_per_order={part: (used_after[part] - used[part]) * 1e3 / sent for part in used},
+        requests_per_order=requests / sent,
+    )
+
+
+def _share(target: Target, senders: Sequence[Callable[[str], dict[str, str]]]) -> Iterator[bytes]:
+    return alerts(Target(target.name, target.port, target.path, senders, target.cpu_s))
+
+
+async def _send_all(connection: Connection, stream: Iterator[bytes], count: int) -> None:
+    for request in itertools.islice(stream, count):
+        await _accepted(connection, request)
+
+
+async def _accepted(connection: Connection, request: bytes) -> None:
+    answer = await connection.send(request)
+    if answer.status not in (200, 202):
+        raise LoadFailed(
+            f"an alert was answered {answer.status}: {answer.body.decode(errors='replace')[:300]}"
+        )
