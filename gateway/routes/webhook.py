@@ -12,7 +12,7 @@ from prometheus_client import Counter, Histogram
 from starlette.types import Receive, Scope, Send
 
 from gateway.addresses import client_address, is_in
-from gateway.alert_wire import execute_request
+from gateway.alert_identity import execute_request
 from gateway.alerts import NOT_RECORDED, Alerts
 from gateway.dependencies import Resources
 from gateway.errors import Problem, invalid, problem_from, unavailable
