@@ -1,22 +1,19 @@
 """The HTTP application: routes, error handlers, and what stands in front of them."""
 
-import base64
-import hashlib
-import re
 from typing import Any
 from urllib.parse import urlsplit
 
 import sqlalchemy.exc
 from fastapi import APIRouter, FastAPI, Request
 from fastapi.exceptions import RequestValidationError
-from fastapi.openapi.docs import get_swagger_ui_html
-from fastapi.responses import HTMLResponse, JSONResponse
+from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
 from starlette.middleware.cors import CORSMiddleware
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from gateway.alerts import Alerts
 from gateway.dependencies import Resources
+from gateway.docs_page import add_docs
 from gateway.errors import MEDIA_TYPE, Problem, internal_error, problem_from, unavailable
 from gateway.front import LOOPBACK_NAMES, BoundedBody, Front
 from gateway.openapi import describe
@@ -27,8 +24,6 @@ from gateway.validation import problem_from_http, problem_from_validation
 from tradekit.service.errors import ServiceError
 
 OPENAPI_PATH = "/openapi.json"
-# Swagger UI comes from there; nothing else of the page may.
-DOCS_CDN = "https://cdn.jsdelivr.net"
 
 
 def create_app(resources: Resources) -> ASGIApp:
@@ -67,21 +62,10 @@ def _rest(resources: Resources) -> FastAPI:
         api.include_router(route.router)
     app.include_router(api)
     app.include_router(health.router)
-    app.add_api_route("/docs", _docs, include_in_schema=False)
+    add_docs(app, openapi_path=OPENAPI_PATH)
     _add_error_handlers(app)
     describe(app, public_url=resources.settings.public_url)
     return app
-
-
-async def _docs() -> HTMLResponse:
-    page = get_swagger_ui_html(openapi_url=OPENAPI_PATH, title="TradingBot AI", swagger_favicon_url="data:,")
-    script = re.search(rb"<script>(.*?)</script>", page.body, re.DOTALL)
-    digest = base64.b64encode(hashlib.sha256(script[1] if script else b"").digest()).decode()
-    page.headers["Content-Security-Policy"] = (
-        f"default-src 'none'; script-src {DOCS_CDN} 'sha256-{digest}'; style-src {DOCS_CDN} 'unsafe-inline'; "
-        "img-src 'self' data:; connect-src 'self'; frame-ancestors 'none'"
-    )
-    return page
 
 
 def _add_error_handlers(app: FastAPI) -> None:

@@ -123,11 +123,8 @@ async def test_vault_down_is_503(start: Start) -> None:
 
 
 async def test_docs_for_strangers(gateway: GatewayUnderTest) -> None:
-    page = await gateway.http.get("/docs")
     document = (await gateway.http.get("/openapi.json")).json()
 
-    assert page.status_code == 200
-    assert "'unsafe-inline'" not in page.headers["content-security-policy"].partition("style-src")[0]
     assert "/api/v1/webhook/tradingview" in document["paths"]
     for path, operations in document["paths"].items():
         for operation in operations.values():
