@@ -4,9 +4,9 @@ import base64
 import shutil
 from pathlib import Path
 
-from cli.example_values import is_example
 from cli.settings import encryption_key_problem, read_settings
 from tests.deploy.conftest import make_secrets
+from tradekit.service.example_values import is_example
 
 
 def _contents(folder: Path) -> dict[str, str]:
