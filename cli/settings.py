@@ -12,7 +12,6 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from urllib.parse import quote, urlsplit, urlunsplit
 
-from cli.example_values import is_example
 from cli.home import Home, HomeUnusable
 from cli.ports import free_port
 from cli.process import PIPE_HOLDS_BYTES
@@ -20,6 +19,7 @@ from gateway.config import MIN_SECRET_KEY_BYTES, MIN_WEBHOOK_SECRET_CHARACTERS
 from tradekit.service.admin import host_and_port
 from tradekit.service.channel import TlsFiles
 from tradekit.service.config import ConfigurationError, Environment
+from tradekit.service.example_values import is_example
 from tradekit.service.secret import Secret
 from vault_service.keyring import KeyUnusable, read_key
 
@@ -59,7 +59,7 @@ _SECRETS_OF = {
     "vault": ("ENCRYPTION_KEY", "ENCRYPTION_KEYS_RETIRED"),
     "execution": (),
     "strategy": (),
-    "gateway": ("SECRET_KEY", "WEBHOOK_SECRET"),
+    "gateway": ("SECRET_KEY", "SECRET_KEYS_RETIRED", "WEBHOOK_SECRET"),
 }
 # What a process needs of the machine; everything else of the caller's environment stays with the caller.
 _MACHINE = ("PATH", "HOME", "LANG", "LC_ALL", "TZ", "TMPDIR", "PYTHONPATH", "SSL_CERT_FILE", "SSL_CERT_DIR")
@@ -104,15 +104,21 @@ def encryption_key_problem(value: str) -> str | None:
     return None
 
 
-def _retired_keys_problem(value: str) -> str | None:
-    problems = (encryption_key_problem(key.strip()) for key in value.split(","))
-    return next((f"holds a key that {problem}" for problem in problems if problem), None)
+def _each(problem_of_one: Callable[[str], str | None]) -> Callable[[str], str | None]:
+    """The check of a list, separated by commas."""
+
+    def problem(value: str) -> str | None:
+        problems = (problem_of_one(key.strip()) for key in value.split(","))
+        return next((f"holds a key that {problem}" for problem in problems if problem), None)
+
+    return problem
 
 
 _SECRETS = {
     "ENCRYPTION_KEY": _SecretRule(problem=encryption_key_problem, make=new_encryption_key),
-    "ENCRYPTION_KEYS_RETIRED": _SecretRule(problem=_retired_keys_problem, make=None),
+    "ENCRYPTION_KEYS_RETIRED": _SecretRule(problem=_each(encryption_key_problem), make=None),
     "SECRET_KEY": _SecretRule(problem=_at_least(MIN_SECRET_KEY_BYTES), make=new_token),
+    "SECRET_KEYS_RETIRED": _SecretRule(problem=_each(_at_least(MIN_SECRET_KEY_BYTES)), make=None),
     "NEXTAUTH_SECRET": _SecretRule(problem=_at_least(MIN_SECRET_KEY_BYTES), make=new_token),
     "WEBHOOK_SECRET": _SecretRule(problem=_at_least(MIN_WEBHOOK_SECRET_CHARACTERS), make=None),
 }

@@ -21,6 +21,7 @@ from gateway.fills import Fills
 from gateway.paper_accounts import open_paper_accounts
 from gateway.passwords import Passwords
 from gateway.routes.health import OK, readiness
+from gateway.signing_keys import SigningKeys
 from gateway.tokens import Tokens
 from gateway.users import Users
 from gateway.webhook_secrets import WebhookSecrets, WebhookSecretStore
@@ -101,7 +102,7 @@ async def open_resources(
             execution=ExecutionServiceStub(channels["execution"]),
             strategy=StrategyServiceStub(channels["strategy"]),
             health={name: health_pb2_grpc.HealthStub(channel) for name, channel in channels.items()},
-            tokens=Tokens(database, settings.secret_key, clock),
+            tokens=Tokens(database, SigningKeys(settings.secret_key, settings.secret_keys_retired), clock),
             users=Users(database, Passwords(hasher), clock, demo_allowed=not settings.production),
             secrets=secrets,
             secret_store=WebhookSecretStore(database, secrets, clock),

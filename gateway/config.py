@@ -6,6 +6,7 @@ from urllib.parse import urlsplit
 
 from tradekit.service.channel import TlsFiles
 from tradekit.service.config import Environment
+from tradekit.service.example_values import is_example
 from tradekit.service.secret import Secret
 
 Network = IPv4Network | IPv6Network
@@ -14,8 +15,6 @@ Network = IPv4Network | IPv6Network
 TRADINGVIEW_ADDRESSES = ("52.89.214.238", "34.212.75.30", "54.218.53.128", "52.32.178.7")
 MIN_SECRET_KEY_BYTES = 32
 MIN_WEBHOOK_SECRET_CHARACTERS = 16
-# Published in tutorials and sketches: whoever reads those could sign tokens or send alerts.
-_EXAMPLE_MARKS = ("changeme", "change-me", "change_me", "your-secret", "your_secret", "example", "insecure")
 
 
 @dataclass(frozen=True)
@@ -24,6 +23,7 @@ class Settings:
 
     Attributes:
         secret_key: Signs access tokens.
+        secret_keys_retired: Former ones: what they have signed is still accepted.
         webhook_secret: The operator-wide webhook secret; None: there is none.
         public_url: How users and TradingView reach the gateway; no slash at its end.
         trusted_proxies: Peers whose X-Forwarded-For is believed.
@@ -42,6 +42,7 @@ class Settings:
     execution_address: str
     strategy_address: str
     secret_key: Secret
+    secret_keys_retired: tuple[Secret, ...]
     webhook_secret: Secret | None
     trusted_proxies: tuple[Network, ...]
     webhook_allowlist: tuple[Network, ...]
@@ -68,6 +69,7 @@ def read_settings(env: Environment) -> Settings:
         execution_address=env.text("EXECUTION_ADDRESS", "127.0.0.1:50052"),
         strategy_address=env.text("STRATEGY_ADDRESS", "127.0.0.1:50053"),
         secret_key=env.secret("SECRET_KEY"),
+        secret_keys_retired=_secrets(env.optional_secret("SECRET_KEYS_RETIRED")),
         webhook_secret=env.optional_secret("WEBHOOK_SECRET"),
         trusted_proxies=env.parsed("TRUSTED_PROXIES", parse_networks, (), _NETWORKS),
         webhook_allowlist=env.parsed(
@@ -88,26 +90,26 @@ _URL = "a URL such as https://bot.example.com"
 
 
 def _check_secrets(env: Environment, settings: Settings) -> None:
-    key = settings.secret_key.reveal()
-    if key and len(key.encode()) < MIN_SECRET_KEY_BYTES:
-        env.problems.append(f"SECRET_KEY must be at least {MIN_SECRET_KEY_BYTES} bytes long")
+    for name, key in _signing_keys(settings):
+        if key and len(key.reveal().encode()) < MIN_SECRET_KEY_BYTES:
+            env.problems.append(f"{name} must be at least {MIN_SECRET_KEY_BYTES} bytes long")
     if settings.production:
-        for name, secret in (
-            ("SECRET_KEY", settings.secret_key),
-            ("WEBHOOK_SECRET", settings.webhook_secret),
-        ):
-            if secret and _is_well_known(secret.reveal()):
-                env.problems.append(f"{name} is a published example value: set one of your own")
-        operator = settings.webhook_secret
-        if operator and len(operator.reveal()) < MIN_WEBHOOK_SECRET_CHARACTERS:
-            env.problems.append(
-                f"WEBHOOK_SECRET must have at least {MIN_WEBHOOK_SECRET_CHARACTERS} characters"
-            )
+        _check_for_production(env, settings)
 
 
-def _is_well_known(value: str) -> bool:
-    text = value.lower()
-    return len(set(text)) < 8 or any(mark in text for mark in _EXAMPLE_MARKS)
+def _check_for_production(env: Environment, settings: Settings) -> None:
+    operator = settings.webhook_secret
+    for name, secret in (*_signing_keys(settings), ("WEBHOOK_SECRET", operator)):
+        # Whoever reads tutorials could sign tokens or send alerts.
+        if secret and is_example(secret.reveal()):
+            env.problems.append(f"{name} is a published example value: set one of your own")
+    if operator and len(operator.reveal()) < MIN_WEBHOOK_SECRET_CHARACTERS:
+        env.problems.append(f"WEBHOOK_SECRET must have at least {MIN_WEBHOOK_SECRET_CHARACTERS} characters")
+
+
+def _signing_keys(settings: Settings) -> list[tuple[str, Secret]]:
+    retired = [("Each of SECRET_KEYS_RETIRED", key) for key in settings.secret_keys_retired]
+    return [("SECRET_KEY", settings.secret_key), *retired]
 
 
 def parse_networks(text: str) -> tuple[Network, ...]:
@@ -144,6 +146,10 @@ def parse_base_url(text: str) -> str:
     if parts.query or parts.fragment or parts.username or parts.password:
         raise ValueError("more than a base URL")
     return text.rstrip("/")
+
+
+def _secrets(value: Secret | None) -> tuple[Secret, ...]:
+    return tuple(map(Secret, _entries(value.reveal()))) if value else ()
 
 
 def _entries(text: str) -> list[str]:

@@ -1,12 +1,12 @@
 """Access tokens, refresh tokens and NextAuth sessions.
 
 An access token is a JWT (HS256, 15 minutes) that names its user, the login that it comes of and the password
-of the time: after a logout or with another password it is worthless. A refresh token is 256 random bits,
-stored as a hash and good for one use; a second use means that somebody else has it, and ends the whole login.
+of the time: after a logout or with another password it is worthless. Its header names the key that signed it,
+so that keys can be changed without ending logins. A refresh token is 256 random bits, stored as a hash and
+good for one use; a second use means that somebody else has it, and ends the whole login.
 """
 
 import hashlib
-import hmac
 import secrets
 from dataclasses import dataclass
 from datetime import timedelta
@@ -19,6 +19,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from gateway.errors import Problem, unauthorized
 from gateway.models import RefreshToken, Session, TokenFamily, User
+from gateway.signing_keys import SigningKeys
 from tradekit.service.clock import Clock
 from tradekit.service.database import Database
 from tradekit.service.secret import Secret
@@ -50,9 +51,9 @@ class TokenPair:
 class Tokens:
     """Issues, refreshes, revokes and reads tokens."""
 
-    def __init__(self, database: Database, key: Secret, clock: Clock) -> None:
+    def __init__(self, database: Database, keys: SigningKeys, clock: Clock) -> None:
         self._database = database
-        self._key = key
+        self._keys = keys
         self._clock = clock
 
     async def issue(self, user: User) -> TokenPair:
@@ -96,7 +97,7 @@ class Tokens:
         if token.used_at is not None:
             family.revoked_at = family.revoked_at or now
             return unauthorized("token_reused", "This refresh token was used before. Log in again.")
-        if family.revoked_at is not None or token.password_mark != self._password_mark(user):
+        if family.revoked_at is not None or not self._keys.is_mark_of(token.password_mark, user.password):
             return unauthorized(detail="This login has ended. Log in again.")
         if min(token.expires_at, family.expires_at) <= now:
             return unauthorized("token_expired", "This refresh token has expired. Log in again.")
@@ -134,7 +135,7 @@ class Tokens:
         if user is None:
             raise unauthorized(detail="User not found")
         ended = family is None or family.user_id != user.id or family.revoked_at is not None
-        if ended or not hmac.compare_digest(claims.password_mark, self._password_mark(user)):
+        if ended or not self._keys.is_mark_of(claims.password_mark, user.password):
             raise unauthorized(detail="This login has ended. Log in again.")
         return user
 
@@ -155,9 +156,12 @@ class Tokens:
 
     def _claims(self, presented: str) -> "_Claims":
         try:
+            key = self._keys.find(jwt.get_unverified_header(presented)["kid"])
+            if key is None:
+                raise unauthorized()
             claims = jwt.decode(
                 presented,
-                self._key.reveal(),
+                key.secret.reveal(),
                 algorithms=[ALGORITHM],
                 audience=AUDIENCE,
                 issuer=ISSUER,
@@ -175,12 +179,14 @@ class Tokens:
 
     def _pair(self, session: AsyncSession, user: User, family: TokenFamily) -> TokenPair:
         now = self._clock.now()
+        key = self._keys.current
+        password_mark = key.password_mark(user.password)
         refresh = secrets.token_urlsafe(32)
         session.add(
             RefreshToken(
                 token_hash=_hash(refresh),
                 family_id=family.id,
-                password_mark=self._password_mark(user),
+                password_mark=password_mark,
                 expires_at=min(now + REFRESH_LIFE, family.expires_at),
             )
         )
@@ -189,21 +195,14 @@ class Tokens:
             "aud": AUDIENCE,
             "sub": str(user.id),
             "sid": str(family.id),
-            "pwm": self._password_mark(user),
+            "pwm": password_mark,
             "typ": ACCESS,
             "jti": uuid4().hex,
             "iat": int(now.timestamp()),
             "exp": int((now + ACCESS_LIFE).timestamp()),
         }
-        access = jwt.encode(claims, self._key.reveal(), algorithm=ALGORITHM)
+        access = jwt.encode(claims, key.secret.reveal(), algorithm=ALGORITHM, headers={"kid": key.id})
         return TokenPair(Secret(access), Secret(refresh), int(ACCESS_LIFE.total_seconds()))
-
-    def _password_mark(self, user: User) -> str:
-        # Says which password hash it was, and nothing about it.
-        digest = hmac.digest(
-            self._key.reveal().encode(), b"password mark\0" + user.password.encode(), "sha256"
-        )
-        return digest[:12].hex()
 
 
 @dataclass(frozen=True)

@@ -119,6 +119,14 @@ def test_T20_example_value_stops_the_start(name: str, production: bool) -> None:
     assert problems == [f"{name} is a well-known example value"]
 
 
+def test_retired_signing_keys_are_checked_each_and_go_to_the_gateway_alone(home: Home) -> None:
+    former = f"{new_token()},{new_token()}"
+    settings = read_settings(_production(SECRET_KEYS_RETIRED=former), web=False)
+    assert all_secrets(settings, home)["SECRET_KEYS_RETIRED"] == Secret(former)
+    problems = _problems(_production(SECRET_KEYS_RETIRED=f"{new_token()},canary"))
+    assert problems == ["SECRET_KEYS_RETIRED holds a key that is shorter than 32 characters"]
+
+
 def test_secret_too_long_for_a_pipe_is_refused() -> None:
     assert _problems({"SECRET_KEY": "aZ4-" * 1_025}) == ["SECRET_KEY is longer than 4096 bytes"]
 
@@ -177,7 +185,8 @@ def test_stored_retired_keys_are_used(home: Home) -> None:
 
 
 def test_T10_each_process_gets_its_own_secrets_and_none_in_its_environment(home: Home) -> None:
-    variables = {"WEBHOOK_SECRET": new_token(), "AWS_SECRET_ACCESS_KEY": "canary-aws", "PATH": "/bin"}
+    given = {name: new_token() for name in ("WEBHOOK_SECRET", "SECRET_KEYS_RETIRED")}
+    variables = {**given, "AWS_SECRET_ACCESS_KEY": "canary-aws", "PATH": "/bin"}
     settings = read_settings(variables, web=True)
     secrets = all_secrets(settings, home)
     names = {}
@@ -197,7 +206,7 @@ def test_T10_each_process_gets_its_own_secrets_and_none_in_its_environment(home:
         "vault": {"DATABASE_URL", "ENCRYPTION_KEY"},
         "execution": {"DATABASE_URL"},
         "strategy": {"DATABASE_URL"},
-        "gateway": {"DATABASE_URL", "SECRET_KEY", "WEBHOOK_SECRET"},
+        "gateway": {"DATABASE_URL", "SECRET_KEY", "SECRET_KEYS_RETIRED", "WEBHOOK_SECRET"},
     }
 
 

@@ -182,6 +182,7 @@ def settings(database: TestDatabase, tls: Tls, vault_address: str, execution_add
         execution_address=execution_address,
         strategy_address="127.0.0.1:1",
         secret_key=Secret("canary-secret-key-0123456789abcdef0123456789abcdef"),
+        secret_keys_retired=(),
         webhook_secret=None,
         trusted_proxies=(),
         webhook_allowlist=(),

@@ -71,6 +71,7 @@ def test_every_problem_at_once_and_no_value() -> None:
         ("SECRET_KEY", "your-secret-key-your-secret-key-your-secret-key"),
         ("SECRET_KEY", "changeme-changeme-changeme-changeme"),
         ("SECRET_KEY", "a" * 64),
+        ("SECRET_KEYS_RETIRED", f"{GOOD['SECRET_KEY']}-2,your-secret-key-your-secret-key-your-secret-key"),
         ("WEBHOOK_SECRET", "your_secret_here_1234"),
         ("WEBHOOK_SECRET", "too short"),
     ],
@@ -82,6 +83,27 @@ def test_T20_published_values_stop_production(name: str, value: str) -> None:
     assert name in str(caught.value)
     assert value not in str(caught.value)
     _read(**{name: value, "DEPLOYMENT": "local"})
+
+
+@pytest.mark.parametrize("name", ["SECRET_KEY", "SECRET_KEYS_RETIRED", "WEBHOOK_SECRET"])
+@pytest.mark.parametrize("word", ["example", "changeme", "insecure", "your-secret"])
+def test_T20_a_random_value_is_accepted_whatever_words_chance_puts_into_it(name: str, word: str) -> None:
+    value = f"k3Vx{word}8Jq-Zr20wLmYtPb6Hs_dGfNcXaEu"
+    assert _read(**{name: value})
+
+
+def test_retired_keys_are_a_list() -> None:
+    first, second = "f" * 31 + "1-Uz5-qvYIIy8", "g" * 31 + "2-Uz5-qvYIIy8"
+
+    retired = _read(SECRET_KEYS_RETIRED=f" {first}, {second},").secret_keys_retired
+
+    assert [key.reveal() for key in retired] == [first, second]
+    assert _read().secret_keys_retired == ()
+
+
+def test_short_retired_key_stops_every_start() -> None:
+    with pytest.raises(ConfigurationError, match="SECRET_KEYS_RETIRED must be at least 32 bytes"):
+        _read(SECRET_KEYS_RETIRED=f"{GOOD['SECRET_KEY']},canary", DEPLOYMENT="local")
 
 
 def test_short_key_stops_every_start() -> None:

@@ -9,12 +9,15 @@ from typing import Any
 from uuid import uuid4
 
 import asyncpg
+import httpx
 import jwt
 import pytest
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
 
-from tests.gateway.conftest import API, GatewayUnderTest, Person
+from gateway.signing_keys import SigningKey
+from tests.gateway.conftest import API, GatewayUnderTest, Person, Start
+from tradekit.service.secret import Secret
 
 pytestmark = pytest.mark.anyio
 
@@ -30,7 +33,9 @@ async def test_T19_an_access_token_names_what_it_must(gateway: GatewayUnderTest,
     assert set(claims) == {"iss", "aud", "sub", "sid", "pwm", "typ", "jti", "iat", "exp"}
     assert claims["exp"] - claims["iat"] == 900
     assert claims["typ"] == "access"
-    assert jwt.get_unverified_header(person.tokens["access_token"])["alg"] == "HS256"
+    key = gateway.running.resources.settings.secret_key
+    header = jwt.get_unverified_header(person.tokens["access_token"])
+    assert header == {"alg": "HS256", "typ": "JWT", "kid": SigningKey(key).id}
 
 
 async def test_a_token_made_like_ours_works(gateway: GatewayUnderTest, person: Person) -> None:
@@ -45,15 +50,56 @@ async def test_B43_other_algorithms_and_keys(gateway: GatewayUnderTest, person: 
         serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
     )
 
+    key = gateway.running.resources.settings.secret_key
+    ours = {"kid": SigningKey(key).id}
     for token in (
-        jwt.encode(claims, "", algorithm="none"),
-        jwt.encode(claims, "another key another key another key", algorithm="HS256"),
-        jwt.encode(claims, gateway.running.resources.settings.secret_key.reveal() * 2, algorithm="HS512"),
-        jwt.encode(claims, pem, algorithm="RS256"),
+        jwt.encode(claims, "", algorithm="none", headers=ours),
+        jwt.encode(claims, "another key another key another key", algorithm="HS256", headers=ours),
+        jwt.encode(claims, key.reveal() * 2, algorithm="HS512", headers=ours),
+        jwt.encode(claims, pem, algorithm="RS256", headers=ours),
         _signed(gateway, claims, headers={"alg": "RS256"}),
         _signed(gateway, claims)[:-3] + "AAA",
     ):
         assert await _code(gateway, token) == "unauthorized"
+
+
+@pytest.mark.parametrize("key_id", [None, "", "0" * 16, 7, ["a"], {"a": "b"}, "../secret", "a" * 100_000])
+async def test_T19_unknown_key_id(gateway: GatewayUnderTest, person: Person, key_id: object) -> None:
+    assert await _code(gateway, _signed(gateway, _claims(person), headers={"kid": key_id})) == "unauthorized"
+
+
+async def test_T19_a_token_without_a_key_id(gateway: GatewayUnderTest, person: Person) -> None:
+    key = gateway.running.resources.settings.secret_key.reveal()
+    assert await _code(gateway, jwt.encode(_claims(person), key, algorithm="HS256")) == "unauthorized"
+
+
+async def test_T19_keys_are_changed_without_ending_logins(start: Start) -> None:
+    """A retired key is accepted while it is set; what it signed ends with it, what came of that does not."""
+    former, current = Secret("the-former-key-" + "f" * 32), Secret("the-current-key-" + "c" * 32)
+    async with start(secret_key=former) as gateway:
+        stays = await gateway.sign_up()
+        sleeps = await gateway.sign_up()
+    async with start(secret_key=current, secret_keys_retired=(former,)) as gateway:
+        assert await _code(gateway, stays.tokens["access_token"]) == "200"
+        renewed = (await _refresh(gateway, stays)).json()
+        assert jwt.get_unverified_header(renewed["access_token"])["kid"] == SigningKey(current).id
+        assert await _code(gateway, renewed["access_token"]) == "200"
+    async with start(secret_key=current) as gateway:
+        assert await _code(gateway, renewed["access_token"]) == "200"
+        assert await _code(gateway, stays.tokens["access_token"]) == "unauthorized"
+        assert (await _refresh(gateway, sleeps)).status_code == 401
+        stays.tokens = renewed
+        assert (await _refresh(gateway, stays)).status_code == 200
+
+
+async def test_T19_a_retired_key_signs_for_the_same_password_only(start: Start) -> None:
+    former = Secret("the-former-key-" + "f" * 32)
+    async with start(secret_key=former) as gateway:
+        person = await gateway.sign_up()
+    async with start(secret_keys_retired=(former,)) as gateway:
+        await _execute(gateway, "UPDATE gateway.users SET password = '$argon2id$another'")
+        assert await _code(gateway, person.tokens["access_token"]) == "unauthorized"
+        assert (await _refresh(gateway, person)).status_code == 401
 
 
 async def test_B44_times(gateway: GatewayUnderTest, person: Person) -> None:
@@ -151,10 +197,10 @@ def _claims(person: Person) -> dict[str, Any]:
 
 def _signed(gateway: GatewayUnderTest, claims: dict[str, Any], headers: dict[str, Any] | None = None) -> str:
     """Any header and claims, signed by HMAC-SHA256; jwt.encode refuses to write what an attacker would."""
-    head = {"alg": "HS256", "typ": "JWT"} | (headers or {})
+    key = gateway.running.resources.settings.secret_key
+    head = {"alg": "HS256", "typ": "JWT", "kid": SigningKey(key).id} | (headers or {})
     text = f"{_part(json.dumps(head).encode())}.{_part(json.dumps(claims).encode())}"
-    key = gateway.running.resources.settings.secret_key.reveal()
-    return f"{text}.{_part(hmac.digest(key.encode(), text.encode(), 'sha256'))}"
+    return f"{text}.{_part(hmac.digest(key.reveal().encode(), text.encode(), 'sha256'))}"
 
 
 def _part(value: bytes) -> str:
@@ -167,6 +213,11 @@ async def _code(gateway: GatewayUnderTest, token: str) -> str:
         return "200"
     assert answer.status_code == 401, answer.text
     return str(answer.json()["code"])
+
+
+async def _refresh(gateway: GatewayUnderTest, person: Person) -> httpx.Response:
+    body = {"refresh_token": person.tokens["refresh_token"]}
+    return await gateway.http.post(f"{API}/auth/refresh", json=body)
 
 
 async def _execute(gateway: GatewayUnderTest, statement: str, *values: object) -> None:
