@@ -17,6 +17,14 @@ class Venue(StrEnum):
     OKX = "okx"
 
 
+class Environment(StrEnum):
+    """Which environment the key belongs to, where one host serves two; ANY fits both."""
+
+    ANY = "any"
+    DEMO = "demo"
+    LIVE = "live"
+
+
 class MarginType(StrEnum):
     CROSS = "cross"
     ISOLATED = "isolated"
@@ -43,8 +51,11 @@ class Permissions:
 
 @dataclass(slots=True)
 class SymbolSettings:
+    """`idle_leverage` is kept for the margin type that is not in use, by venues that have one for each."""
+
     leverage: int = DEFAULT_LEVERAGE
     margin_type: MarginType = MarginType.CROSS
+    idle_leverage: int = DEFAULT_LEVERAGE
 
 
 @dataclass(slots=True)
@@ -52,7 +63,8 @@ class Position:
     """A position; `quantity` is signed (short is negative) and zero when there is none.
 
     `isolated_wallet` is the margin set aside for it, zero on cross margin. `fees` are the commissions paid to
-    build what is left of it, for the break-even price.
+    build what is left of it, for the break-even price. Since it was opened, by the trade `opening_trade_id`:
+    `realized_pnl` before costs, `commission` and liquidation fees paid.
     """
 
     account_id: int
@@ -63,6 +75,11 @@ class Position:
     isolated_wallet: Decimal = ZERO
     fees: Decimal = ZERO
     update_ms: int = 0
+    open_ms: int = 0
+    opening_trade_id: int = 0
+    last_trade_id: int = 0
+    realized_pnl: Decimal = ZERO
+    commission: Decimal = ZERO
 
     def unrealized(self, mark: Decimal) -> Decimal:
         """Profit at this mark price, not yet in the wallet."""
@@ -89,6 +106,7 @@ class Account:
     initial_balance: Decimal
     cross_wallet: Decimal
     permissions: Permissions = field(default_factory=Permissions)
+    environment: Environment = Environment.ANY
     hedge_mode: bool = False
     multi_assets: bool = False
     update_ms: int = 0

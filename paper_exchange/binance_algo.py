@@ -30,6 +30,7 @@ from paper_exchange.refusals import Reason, Refused
 
 _WEEK_MS = 7 * 86_400_000
 _FORGOTTEN_MS = 3 * 86_400_000
+_WORKING_TYPES = (TriggerPrice.LAST, TriggerPrice.MARK)
 _CLOSES_POSITIONS = (ConditionalType.STOP_MARKET, ConditionalType.TAKE_PROFIT_MARKET)
 
 
@@ -157,7 +158,9 @@ def _new_conditional(parameters: Parameters, account: Account) -> NewConditional
     time_in_force = time_in_force_of(parameters) or TimeInForce.GTC
     price, trigger_price = _prices(parameters, kind)
     activation_price, callback_rate = _trail(parameters, kind)
-    working_type = parameters.choice("workingType", TriggerPrice, -4031, "Invalid parameter working type")
+    working_type = parameters.choice("workingType", _WORKING_TYPES, -4031, "Invalid parameter working type")
+    if working_type is TriggerPrice.INDEX:
+        raise BinanceError(-4031, "Invalid parameter working type")
     response_type_of(parameters)
     return NewConditionalOrder(
         symbol=symbol,

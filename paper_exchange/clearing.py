@@ -36,6 +36,7 @@ class Clearing:
         """
         account = self._books.accounts[order.account_id]
         position = account.position(order.symbol, order.position_side)
+        held = position.quantity
         rate = (MAKER_FEE if maker else TAKER_FEE) + extra_fee
         commission = _money(quantity * price * rate)
         realized = self._settle(
@@ -60,6 +61,11 @@ class Clearing:
             maker=maker,
             time_ms=now_ms,
         )
+        position.realized_pnl += realized
+        if position.quantity and held * position.quantity <= 0:
+            _start_round(position, fill)
+        position.commission += commission
+        position.last_trade_id = fill.trade_id
         self._book(account, position, order, fill)
         return fill
 
@@ -157,6 +163,12 @@ class Clearing:
                 account, IncomeType.INSURANCE_CLEAR, missing, now_ms=now_ms, symbol=symbol
             )
             self._books.note(AccountChanged(account))
+
+
+def _start_round(position: Position, fill: Fill) -> None:
+    """Counts anew: the position was flat or has changed sides."""
+    position.open_ms, position.opening_trade_id = fill.time_ms, fill.trade_id
+    position.realized_pnl = position.commission = ZERO
 
 
 def _money(amount: Decimal) -> Decimal:

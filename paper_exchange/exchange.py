@@ -9,7 +9,9 @@ from decimal import Decimal
 
 from paper_exchange.accounts import (
     Account,
+    Environment,
     IncomeType,
+    MarginType,
     Permissions,
     Venue,
 )
@@ -20,12 +22,21 @@ from paper_exchange.filters import check_limit_price, check_notional, check_pric
 from paper_exchange.instruments import Instrument
 from paper_exchange.liquidation import Liquidation
 from paper_exchange.market import FUNDING_INTERVAL_MS, Market, PostedPrice, Quote
-from paper_exchange.matching import Matching, NextPartialFill, is_beyond, is_marketable
+from paper_exchange.matching import (
+    Matching,
+    NextPartialFill,
+    is_beyond,
+    is_marketable,
+    is_profit,
+    watched_price,
+)
 from paper_exchange.orders import (
     ZERO,
+    AttachedExit,
     ConditionalOrder,
     ConditionalStatus,
     ConditionalType,
+    ExitLeg,
     Order,
     OrderStatus,
     OrderType,
@@ -43,11 +54,19 @@ MAX_OPEN_ORDERS = 200  # per account and symbol
 MAX_OPEN_CONDITIONAL_ORDERS = 200  # per account
 MIN_GOOD_TILL_MS = 600_000
 _CALLBACK_RATES = (Decimal("0.1"), Decimal(20))
+_AMENDABLE = (
+    "type", "quantity", "price", "trigger_price", "working_type", "take_profit",
+    "activation_price", "callback_rate", "callback_spread", "extreme",
+)  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
 class NewOrder:
-    """What a client asks for. `price` is zero for a market order; no `client_order_id` means: make one."""
+    """What a client asks for. `price` is zero for a market order; no `client_order_id` means: make one.
+
+    `ends_unfillable`: a post-only order that would take, or a fill-or-kill order that cannot fill, is accepted
+    and ends at once; otherwise it is refused.
+    """
 
     symbol: str
     side: Side
@@ -60,6 +79,9 @@ class NewOrder:
     client_order_id: str | None = None
     good_till_ms: int = 0
     self_trade_prevention: str = "EXPIRE_MAKER"
+    ends_unfillable: bool = False
+    tag: str = ""
+    attached: tuple[AttachedExit, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +104,12 @@ class NewConditionalOrder:
     good_till_ms: int = 0
     activation_price: Decimal = ZERO
     callback_rate: Decimal = ZERO
+    callback_spread: Decimal = ZERO
     self_trade_prevention: str = "EXPIRE_MAKER"
+    take_profit: ExitLeg | None = None
+    cancel_on_close: bool = False
+    tag: str = ""
+    original_type: str = ""
 
 
 class Exchange:
@@ -167,7 +194,14 @@ class Exchange:
     # Accounts
 
     def open_account(
-        self, *, venue: Venue, api_key: str, balance: Decimal, permissions: Permissions, now_ms: int
+        self,
+        *,
+        venue: Venue,
+        api_key: str,
+        balance: Decimal,
+        permissions: Permissions,
+        now_ms: int,
+        environment: Environment = Environment.ANY,
     ) -> Account:
         account = Account(
             account_id=self.books.take("account"),
@@ -177,6 +211,7 @@ class Exchange:
             initial_balance=balance,
             cross_wallet=balance,
             permissions=permissions,
+            environment=environment,
             update_ms=now_ms,
         )
         self.books.add_account(account)
@@ -206,7 +241,7 @@ class Exchange:
 
     def check(self, account: Account, new: NewOrder, now_ms: int) -> Order:
         """All checks of a new order, without placing it; returns the order it would be."""
-        instrument = self._tradable(new.symbol, reduces=new.reduce_only)
+        instrument = self._tradable(account, new.symbol, reduces=new.reduce_only)
         _check_position_side(account, new.position_side, new.reduce_only)
         quote = self.market.quote(new.symbol, now_ms)
         check_quantity(instrument, new.quantity, market=new.type is OrderType.MARKET)
@@ -220,11 +255,12 @@ class Exchange:
         order = _order(account, new, now_ms)
         self._check_room(account, order)
         self.risk.check(account, order, now_ms)
-        _check_time_in_force(order, quote.last)
+        if not new.ends_unfillable:
+            _check_time_in_force(order, quote.last)
         return order
 
-    def _tradable(self, symbol: str, *, reduces: bool) -> Instrument:
-        instrument = self.instrument(symbol)
+    def _tradable(self, account: Account, symbol: str, *, reduces: bool) -> Instrument:
+        instrument = self.risk.instrument_for(account, symbol)
         if instrument.status != "TRADING" and not (reduces and instrument.status == "SETTLING"):
             raise Refused(Reason.SYMBOL_NOT_TRADING)
         return instrument
@@ -276,7 +312,7 @@ class Exchange:
             raise Refused(Reason.AMEND_NOT_LIMIT)
         if (quantity, price) == (order.quantity, order.price):
             raise Refused(Reason.AMEND_NOTHING)
-        instrument = self._tradable(order.symbol, reduces=order.reduce_only)
+        instrument = self._tradable(account, order.symbol, reduces=order.reduce_only)
         quote = self.market.quote(order.symbol, now_ms)
         check_quantity(instrument, quantity, market=False)
         check_price(instrument, price)
@@ -310,7 +346,7 @@ class Exchange:
         self._check_conditional(account, new, now_ms)
         algo_id = self.books.take("algo")
         quote = self.market.quote(new.symbol, now_ms)
-        watched = quote.mark if new.working_type is TriggerPrice.MARK else quote.last
+        watched = watched_price(new.working_type, quote)
         trails = new.type is ConditionalType.TRAILING_STOP_MARKET
         order = ConditionalOrder(
             algo_id=algo_id,
@@ -334,7 +370,13 @@ class Exchange:
             self_trade_prevention=new.self_trade_prevention,
             activation_price=new.activation_price,
             callback_rate=new.callback_rate,
+            callback_spread=new.callback_spread,
             extreme=watched if trails and not new.activation_price else None,
+            take_profit=new.take_profit,
+            cancel_on_close=new.cancel_on_close,
+            isolated=account.setting(new.symbol).margin_type is MarginType.ISOLATED,
+            tag=new.tag,
+            original_type=new.original_type,
         )
         self.books.index_conditional(order)
         self.books.conditional_changed(order)
@@ -342,7 +384,7 @@ class Exchange:
 
     def _check_conditional(self, account: Account, new: NewConditionalOrder, now_ms: int) -> None:
         reduces = new.reduce_only or new.close_position
-        instrument = self._tradable(new.symbol, reduces=reduces)
+        instrument = self._tradable(account, new.symbol, reduces=reduces)
         _check_position_side(account, new.position_side, new.reduce_only)
         quote = self.market.quote(new.symbol, now_ms)
         if new.close_position:
@@ -351,12 +393,16 @@ class Exchange:
             check_quantity(instrument, new.quantity, market=not new.type.is_limit)
         if new.type.is_limit:
             check_price(instrument, new.price)
-        watched = quote.mark if new.working_type is TriggerPrice.MARK else quote.last
+        watched = watched_price(new.working_type, quote)
         if new.type is ConditionalType.TRAILING_STOP_MARKET:
             _check_trailing(instrument, new, watched)
         else:
             check_price(instrument, new.trigger_price)
             if is_beyond(new.type, new.side, new.trigger_price, watched):
+                raise Refused(Reason.WOULD_TRIGGER)
+        if new.take_profit is not None:
+            check_price(instrument, new.take_profit.trigger_price)
+            if is_profit(new.take_profit, new.side, quote):
                 raise Refused(Reason.WOULD_TRIGGER)
         if not reduces and not closes_hedged(new.side, new.position_side):
             check_notional(instrument, new.quantity * (new.price or new.trigger_price or watched))
@@ -385,6 +431,31 @@ class Exchange:
             raise Refused(Reason.DUPLICATE_CLIENT_ID)
         if len(book.open_conditional) >= MAX_OPEN_CONDITIONAL_ORDERS:
             raise Refused(Reason.TOO_MANY_CONDITIONAL_ORDERS)
+
+    def amend_conditional(self, order: ConditionalOrder, changed: ConditionalOrder, now_ms: int) -> None:
+        """Gives a waiting conditional order the quantity, triggers and prices of a changed copy.
+
+        Raises:
+            Refused: it no longer waits, or the changed one would be refused.
+        """
+        if not order.is_open:
+            raise Refused(Reason.ORDER_UNKNOWN)
+        account = self.books.accounts[order.account_id]
+        instrument = self._tradable(account, order.symbol, reduces=True)
+        quote = self.market.quote(order.symbol, now_ms)
+        if not order.close_position:
+            check_quantity(instrument, changed.quantity, market=not changed.price)
+        if changed.trigger_price:
+            check_price(instrument, changed.trigger_price)
+            watched = watched_price(changed.working_type, quote)
+            if is_beyond(changed.type, changed.side, changed.trigger_price, watched):
+                raise Refused(Reason.WOULD_TRIGGER)
+        if changed.take_profit is not None and is_profit(changed.take_profit, changed.side, quote):
+            raise Refused(Reason.WOULD_TRIGGER)
+        for name in _AMENDABLE:
+            setattr(order, name, getattr(changed, name))
+        order.update_ms = now_ms
+        self.books.conditional_changed(order)
 
     def cancel_conditional(self, order: ConditionalOrder | None, now_ms: int) -> ConditionalOrder:
         """Cancels a waiting conditional order; a triggered one is canceled as the order it became."""
@@ -418,6 +489,9 @@ def _order(account: Account, new: NewOrder, now_ms: int) -> Order:
         reduce_only=new.reduce_only or closes_hedged(new.side, new.position_side),
         good_till_ms=new.good_till_ms,
         self_trade_prevention=new.self_trade_prevention,
+        isolated=account.setting(new.symbol).margin_type is MarginType.ISOLATED,
+        tag=new.tag,
+        attached=new.attached,
     )
 
 
@@ -438,7 +512,7 @@ def _check_time_in_force(order: Order, last: Decimal) -> None:
 
 def _check_trailing(instrument: Instrument, new: NewConditionalOrder, watched: Decimal) -> None:
     low, high = _CALLBACK_RATES
-    if not low <= new.callback_rate <= high:
+    if not new.callback_spread and not low <= new.callback_rate <= high:
         raise Refused(Reason.CALLBACK_RATE)
     if not new.activation_price:
         return

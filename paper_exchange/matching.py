@@ -17,12 +17,15 @@ from paper_exchange.clearing import Clearing
 from paper_exchange.events import Execution
 from paper_exchange.market import Market, Quote
 from paper_exchange.orders import (
+    AttachedExit,
     ConditionalOrder,
     ConditionalStatus,
     ConditionalType,
+    ExitLeg,
     Order,
     OrderStatus,
     OrderType,
+    PositionSide,
     Side,
     TimeInForce,
     TriggerPrice,
@@ -83,13 +86,14 @@ class Matching:
             order, Execution.CANCELED if status is OrderStatus.CANCELED else Execution.EXPIRED
         )
         self._finish_trigger(order, now_ms)
+        self._start_exits(order, now_ms)
 
     def _take(self, order: Order, last: Decimal, now_ms: int) -> None:
         thin = None if order.time_in_force is TimeInForce.FOK else self._next_partial_fill(order)
         if thin is None:
             self._fill(order, order.remaining, last, maker=False, now_ms=now_ms)
             return
-        step = self._risk.instrument(order.symbol).step
+        step = self._risk.instrument_for(self._books.accounts[order.account_id], order.symbol).step
         order.part = max(order.quantity * thin.ratio // step * step, step)
         self._fill(order, order.part, last, maker=False, now_ms=now_ms)
         if order.is_open and (thin.expires or order.time_in_force is TimeInForce.IOC):
@@ -111,6 +115,8 @@ class Matching:
             self._finish_trigger(order, now_ms)
         if held * position.quantity <= 0 and held:
             self.drop_close_orders(position, was_long=held > 0, now_ms=now_ms)
+        if order.status is OrderStatus.FILLED:
+            self._start_exits(order, now_ms)
 
     # Price moves
 
@@ -134,14 +140,17 @@ class Matching:
         return sorted(touched, key=lambda order: (-order.side.sign * order.price, order.order_id))
 
     def _fires(self, order: ConditionalOrder, quote: Quote, now_ms: int) -> bool:
-        price = trigger_quote(order, quote)
+        price = watched_price(order.working_type, quote)
         if order.type is ConditionalType.TRAILING_STOP_MARKET:
             return self._trail(order, price, now_ms)
         if order.price_protect and abs(quote.mark - quote.last) > (
             quote.mark * self._risk.instrument(order.symbol).trigger_protect
         ):
             return False
-        return is_beyond(order.type, order.side, order.trigger_price, price)
+        if is_beyond(order.type, order.side, order.trigger_price, price):
+            return True
+        order.profit_taken = order.take_profit is not None and is_profit(order.take_profit, order.side, quote)
+        return order.profit_taken
 
     def _trail(self, order: ConditionalOrder, price: Decimal, now_ms: int) -> bool:
         """Follows the price with a trailing stop; true when it has come back by the callback rate."""
@@ -154,8 +163,8 @@ class Matching:
         if extreme != order.extreme:
             order.extreme, order.update_ms = extreme, now_ms
             self._books.conditional_changed(order)
-        distance = order.callback_rate / _HUNDRED
-        return price <= extreme * (1 - distance) if sells else price >= extreme * (1 + distance)
+        distance = order.callback_spread or extreme * order.callback_rate / _HUNDRED
+        return price <= extreme - distance if sells else price >= extreme + distance
 
     def _trigger(self, conditional: ConditionalOrder, now_ms: int) -> None:
         """Turns a conditional order into the order it stands for."""
@@ -181,6 +190,9 @@ class Matching:
 
     def _order_of(self, conditional: ConditionalOrder, quantity: Decimal, now_ms: int) -> Order:
         order_id = self._books.take("order")
+        price = conditional.price
+        if conditional.profit_taken and conditional.take_profit is not None:
+            price = conditional.take_profit.price
         return Order(
             order_id=order_id,
             account_id=conditional.account_id,
@@ -188,10 +200,10 @@ class Matching:
             symbol=conditional.symbol,
             side=conditional.side,
             position_side=conditional.position_side,
-            type=OrderType.LIMIT if conditional.type.is_limit else OrderType.MARKET,
+            type=OrderType.LIMIT if price else OrderType.MARKET,
             time_in_force=conditional.time_in_force,
             quantity=quantity,
-            price=conditional.price,
+            price=price,
             create_ms=now_ms,
             update_ms=now_ms,
             original_type=conditional.type,
@@ -205,6 +217,49 @@ class Matching:
             price_protect=conditional.price_protect,
             self_trade_prevention=conditional.self_trade_prevention,
             algo_id=conditional.algo_id,
+            isolated=conditional.isolated,
+            tag=conditional.tag,
+        )
+
+    # Exits that were attached to an entry
+
+    def _start_exits(self, entry: Order, now_ms: int) -> None:
+        """Lets the exits of an entry that has ended wait for their triggers, for what it has filled."""
+        attached, entry.attached = entry.attached, ()
+        for exit_ in attached if entry.executed else ():
+            conditional = self._conditional_of(entry, exit_, now_ms)
+            self._books.index_conditional(conditional)
+            self._books.conditional_changed(conditional)
+            quote = self._market.quote(entry.symbol, now_ms)
+            if self._fires(conditional, quote, now_ms):
+                self._trigger(conditional, now_ms)
+
+    def _conditional_of(self, entry: Order, exit_: AttachedExit, now_ms: int) -> ConditionalOrder:
+        algo_id = self._books.take("algo")
+        first = exit_.stop_loss or exit_.take_profit
+        assert first is not None, "an exit has at least one leg"
+        kinds = (ConditionalType.STOP_MARKET, ConditionalType.STOP)
+        if exit_.stop_loss is None:
+            kinds = (ConditionalType.TAKE_PROFIT_MARKET, ConditionalType.TAKE_PROFIT)
+        return ConditionalOrder(
+            algo_id=algo_id,
+            account_id=entry.account_id,
+            client_algo_id=exit_.client_algo_id or self._books.client_id(algo_id),
+            symbol=entry.symbol,
+            side=entry.side.opposite,
+            position_side=entry.position_side,
+            type=kinds[bool(first.price)],
+            time_in_force=TimeInForce.GTC,
+            quantity=min(exit_.quantity or entry.executed, entry.executed),
+            price=first.price,
+            trigger_price=first.trigger_price,
+            working_type=first.working_type,
+            create_ms=now_ms,
+            update_ms=now_ms,
+            reduce_only=entry.position_side is PositionSide.BOTH,
+            take_profit=exit_.take_profit if exit_.stop_loss is not None else None,
+            isolated=entry.isolated,
+            tag=entry.tag,
         )
 
     # Ends of conditional orders
@@ -219,7 +274,7 @@ class Matching:
         closing_side = Side.SELL if was_long else Side.BUY
         for order in list(self._books.of(account).open_conditional.values()):
             if (
-                order.close_position
+                (order.close_position or order.cancel_on_close)
                 and order.symbol == position.symbol
                 and order.side is closing_side
                 and order.position_side is position.side
@@ -247,6 +302,19 @@ def is_beyond(kind: ConditionalType, side: Side, trigger_price: Decimal, price: 
     return price >= trigger_price if upwards else price <= trigger_price
 
 
-def trigger_quote(order: ConditionalOrder, quote: Quote) -> Decimal:
-    """The price that this conditional order watches."""
-    return quote.mark if order.working_type is TriggerPrice.MARK else quote.last
+def is_profit(leg: ExitLeg, side: Side, quote: Quote) -> bool:
+    """Whether a take-profit leg of an order of this side triggers at these prices."""
+    return is_beyond(
+        ConditionalType.TAKE_PROFIT, side, leg.trigger_price, watched_price(leg.working_type, quote)
+    )
+
+
+def watched_price(working_type: TriggerPrice, quote: Quote) -> Decimal:
+    """The price that a conditional order watches."""
+    match working_type:
+        case TriggerPrice.MARK:
+            return quote.mark
+        case TriggerPrice.INDEX:
+            return quote.index
+        case _:
+            return quote.last

@@ -76,6 +76,7 @@ class TriggerPrice(StrEnum):
 
     LAST = "CONTRACT_PRICE"
     MARK = "MARK_PRICE"
+    INDEX = "INDEX_PRICE"
 
 
 class OrderStatus(StrEnum):
@@ -95,12 +96,35 @@ class ConditionalStatus(StrEnum):
     EXPIRED = "EXPIRED"
 
 
+@dataclass(frozen=True, slots=True)
+class ExitLeg:
+    """One way out of a position: at `trigger_price` an order at `price` is sent, a market order when zero."""
+
+    trigger_price: Decimal
+    price: Decimal
+    working_type: TriggerPrice
+
+
+@dataclass(frozen=True, slots=True)
+class AttachedExit:
+    """A stop loss, a take profit or both, that wait for their entry order to end.
+
+    `quantity` zero: all that the entry has filled. `client_algo_id` empty: one is made.
+    """
+
+    client_algo_id: str
+    quantity: Decimal
+    stop_loss: ExitLeg | None
+    take_profit: ExitLeg | None
+
+
 @dataclass(slots=True)
 class Order:
     """An order in the book or out of it.
 
     `price` is zero for a market order. `part` is set when fills come in parts of that size
-    (a simulated thin market), None when the whole rest fills at once.
+    (a simulated thin market), None when the whole rest fills at once. `isolated` is the margin type it was
+    placed with, `tag` the sender's own label, `attached` the exits that start when it ends with a fill.
     """
 
     order_id: int
@@ -124,6 +148,9 @@ class Order:
     price_protect: bool = False
     self_trade_prevention: str = "EXPIRE_MAKER"
     algo_id: int | None = None
+    isolated: bool = False
+    tag: str = ""
+    attached: tuple[AttachedExit, ...] = ()
     status: OrderStatus = OrderStatus.NEW
     executed: Decimal = ZERO
     executed_quote: Decimal = ZERO
@@ -148,7 +175,9 @@ class ConditionalOrder:
     """An order that waits for its trigger; then it becomes `order_id`.
 
     `quantity` is zero when `close_position`. A trailing stop has `activation_price` (zero: armed at once),
-    `callback_rate` in percent, and, once armed, the best price since as `extreme`.
+    `callback_rate` in percent or `callback_spread` as a price difference, and, once armed, the best price
+    since as `extreme`. With a `take_profit` leg it is a stop that ends when either leg triggers (one cancels
+    the other); `profit_taken` tells which did. `original_type` is the protocol's own word for what was asked.
     """
 
     algo_id: int
@@ -172,7 +201,14 @@ class ConditionalOrder:
     self_trade_prevention: str = "EXPIRE_MAKER"
     activation_price: Decimal = ZERO
     callback_rate: Decimal = ZERO
+    callback_spread: Decimal = ZERO
     extreme: Decimal | None = None
+    take_profit: ExitLeg | None = None
+    profit_taken: bool = False
+    cancel_on_close: bool = False
+    isolated: bool = False
+    tag: str = ""
+    original_type: str = ""
     status: ConditionalStatus = ConditionalStatus.NEW
     order_id: int | None = None
     trigger_ms: int = 0

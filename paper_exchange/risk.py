@@ -1,8 +1,9 @@
 """Risk checks before an order may work: margin, position limits, and what reduce-only means right now."""
 
+from collections.abc import Callable
 from decimal import Decimal
 
-from paper_exchange.accounts import Account
+from paper_exchange.accounts import Account, Venue
 from paper_exchange.books import Books
 from paper_exchange.instruments import Instrument
 from paper_exchange.margin import AccountMargin, account_margin, symbol_margin
@@ -10,13 +11,20 @@ from paper_exchange.market import Market, Quote
 from paper_exchange.orders import ZERO, Order, Side
 from paper_exchange.refusals import Reason, Refused
 
+Terms = Callable[[Instrument], Instrument]
+
 
 class Risk:
-    """Answers whether an account can afford something now."""
+    """Answers whether an account can afford something now.
+
+    Attributes:
+        terms: How a venue lists a market otherwise than `Market.instruments` does: its own lots and limits.
+    """
 
     def __init__(self, books: Books, market: Market) -> None:
         self._books = books
         self._market = market
+        self.terms: dict[Venue, Terms] = {}
 
     def margin(self, account: Account, now_ms: int) -> AccountMargin:
         return account_margin(
@@ -32,6 +40,11 @@ class Risk:
         if instrument is None:
             raise Refused(Reason.SYMBOL_UNKNOWN)
         return instrument
+
+    def instrument_for(self, account: Account, symbol: str) -> Instrument:
+        """The contract under the terms of the account's venue; raises `Refused` when it is not listed."""
+        terms = self.terms.get(account.venue)
+        return self.instrument(symbol) if terms is None else terms(self.instrument(symbol))
 
     def check(self, account: Account, order: Order, now_ms: int) -> None:
         """Refuses an order that cannot reduce though it must, or that the account cannot afford."""

@@ -1,5 +1,6 @@
 """An account's settings: leverage, margin type, position mode, multi-assets mode, isolated margin."""
 
+from dataclasses import replace
 from decimal import Decimal
 
 from paper_exchange.accounts import Account, MarginType, Position, SymbolSettings
@@ -31,7 +32,30 @@ class Settings:
         if held and setting.margin_type is MarginType.ISOLATED and leverage < setting.leverage:
             raise Refused(Reason.LEVERAGE_REDUCTION_ISOLATED)
         self._check_leverage_fits(account, symbol, held, leverage, now_ms)
-        account.settings[symbol] = SymbolSettings(leverage, setting.margin_type)
+        account.settings[symbol] = replace(setting, leverage=leverage)
+        self._settings_changed(account, now_ms)
+
+    def set_idle_leverage(self, account: Account, symbol: str, leverage: int, now_ms: int) -> None:
+        """Sets the leverage that the symbol takes when its margin type is switched."""
+        if not 1 <= leverage <= self._risk.instrument(symbol).max_leverage:
+            raise Refused(Reason.LEVERAGE_INVALID, str(leverage))
+        account.settings[symbol] = replace(account.setting(symbol), idle_leverage=leverage)
+        self._settings_changed(account, now_ms)
+
+    def use_margin_type(self, account: Account, symbol: str, margin_type: MarginType, now_ms: int) -> None:
+        """Switches to the margin type that an order names, and to its leverage; waiting conditionals stay.
+
+        Raises:
+            Refused: a position or an open order has the other type.
+        """
+        setting = account.setting(symbol)
+        if setting.margin_type is margin_type:
+            return
+        if any(order.symbol == symbol for order in self._books.of(account).open_orders.values()):
+            raise Refused(Reason.MARGIN_TYPE_HAS_ORDERS)
+        if any(position.symbol == symbol for position in account.open_positions()):
+            raise Refused(Reason.MARGIN_TYPE_HAS_POSITION)
+        account.settings[symbol] = SymbolSettings(setting.idle_leverage, margin_type, setting.leverage)
         self._settings_changed(account, now_ms)
 
     def _check_leverage_fits(
@@ -64,7 +88,7 @@ class Settings:
             raise Refused(Reason.MARGIN_TYPE_HAS_ORDERS)
         if any(position.symbol == symbol for position in account.open_positions()):
             raise Refused(Reason.MARGIN_TYPE_HAS_POSITION)
-        account.settings[symbol] = SymbolSettings(setting.leverage, margin_type)
+        account.settings[symbol] = replace(setting, margin_type=margin_type)
         self._settings_changed(account, now_ms)
 
     def set_hedge_mode(self, account: Account, hedge_mode: bool, now_ms: int) -> None:
