@@ -15,17 +15,22 @@ def ed25519_pem(seed: bytes = bytes(range(32))) -> Secret:
 
 def rsa_pem(*, p: int, q: int) -> Secret:
     """The RSA key of two primes, exponent 65537."""
-    private = rsa.rsa_recover_private_exponent(65_537, p, q)
-    numbers = rsa.RSAPrivateNumbers(
-        p,
-        q,
-        private,
-        rsa.rsa_crt_dmp1(private, p),
-        rsa.rsa_crt_dmq1(private, q),
-        rsa.rsa_crt_iqmp(p, q),
-        rsa.RSAPublicNumbers(65_537, p * q),
-    )
-    return pem_of(numbers.private_key())
+    return pem_of(rsa_numbers(p=p, q=q).private_key())
+
+
+def rsa_numbers(*, p: int, q: int, **changes: int) -> rsa.RSAPrivateNumbers:
+    """The numbers of an RSA key of two factors, exponent 65537; `changes` replace some of them."""
+    private = pow(65_537, -1, (p - 1) * (q - 1))
+    public = rsa.RSAPublicNumbers(65_537, p * q)
+    numbers = {
+        "p": p,
+        "q": q,
+        "d": private,
+        "dmp1": private % (p - 1),
+        "dmq1": private % (q - 1),
+        "iqmp": pow(q, -1, p),
+    } | changes
+    return rsa.RSAPrivateNumbers(**numbers, public_numbers=public)
 
 
 def pem_of(

@@ -1,6 +1,7 @@
 """API keys that are private keys: which are taken, and what they sign."""
 
 import base64
+from math import gcd
 
 import pytest
 from cryptography.exceptions import InvalidSignature
@@ -10,7 +11,7 @@ from cryptography.hazmat.primitives.serialization import PrivateFormat
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.vault_service.keys import AnyKey, ed25519_pem, pem_of
+from tests.vault_service.keys import AnyKey, ed25519_pem, pem_of, rsa_numbers
 from tradekit.service.secret import Secret
 from vault_service.private_key import PrivateKeyUnusable, checked_pem, is_pem, signature_of
 
@@ -90,6 +91,41 @@ def test_other_keys_are_refused_and_not_shown(pem: Secret, problem: str) -> None
 
     assert str(refusal.value) == problem
     assert refusal.value.__suppress_context__ or refusal.value.__context__ is None
+
+
+PARTS = RSA_KEY.private_numbers()
+
+
+def unchecked_pem(numbers: rsa.RSAPrivateNumbers) -> Secret:
+    return pem_of(numbers.private_key(unsafe_skip_rsa_key_validation=True))
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"d": PARTS.d + 2},
+        {"dmp1": PARTS.dmp1 + 2},
+        {"dmq1": PARTS.dmq1 + 2},
+        {"iqmp": PARTS.iqmp + 1},
+    ],
+    ids=lambda changes: "".join(changes),
+)
+def test_rsa_key_whose_parts_do_not_belong_together_is_refused(changes: dict[str, int]) -> None:
+    """A wrong part can give the factors away in a single signature."""
+    with pytest.raises(PrivateKeyUnusable):
+        checked_pem(unchecked_pem(rsa_numbers(p=PARTS.p, q=PARTS.q, **changes)))
+
+
+def test_rsa_key_of_factors_that_are_no_primes_is_refused() -> None:
+    """All its parts fit each other; its signatures do not verify."""
+    composite = PARTS.p + 2
+    while (
+        gcd(composite - 1, 65_537) > 1 or gcd(composite, PARTS.q) > 1 or pow(2, composite - 1, composite) == 1
+    ):
+        composite += 2
+
+    with pytest.raises(PrivateKeyUnusable):
+        checked_pem(unchecked_pem(rsa_numbers(p=composite, q=PARTS.q)))
 
 
 @given(lines=st.lists(st.text(max_size=70), max_size=4))
