@@ -200,7 +200,7 @@ class BinanceMarketData:
         return self._one_or_all(request, self._best_prices)
 
     def _best_prices(self, instrument: Instrument, now_ms: int) -> Json:
-        (bid,), (ask,) = self._book(instrument, now_ms, levels=1)
+        bid, ask = (level_json(self._depth.best(instrument, side, now_ms), instrument) for side in Side)
         return {
             "symbol": instrument.symbol,
             "bidPrice": bid[0],

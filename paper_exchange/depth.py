@@ -69,6 +69,10 @@ class Depth:
                 return
             yield Level(price, self.size_at(instrument, price))
 
+    def best(self, instrument: Instrument, side: Side, now_ms: int) -> Level:
+        """The best level of a side; an empty one at zero when there is none."""
+        return next(self.levels(instrument, side, now_ms, 1), Level(ZERO, ZERO))
+
     def size_at(self, instrument: Instrument, price: Decimal) -> Decimal:
         """How much waits at this price."""
         return _size(instrument, f"{price.normalize():f}")

@@ -2,8 +2,17 @@
 
 import secrets
 from dataclasses import dataclass
+from enum import Enum, auto
 
 VALIDITY_MS = 3_600_000
+
+
+class KeyState(Enum):
+    """What became of a key that was once valid."""
+
+    ALIVE = auto()
+    EXPIRED = auto()
+    CLOSED = auto()
 
 
 @dataclass(slots=True)
@@ -44,3 +53,10 @@ class ListenKeys:
             if secrets.compare_digest(known.key, key) and known.expires_ms > now_ms:
                 return account_id
         return None
+
+    def state(self, account_id: int, key: str, now_ms: int) -> KeyState:
+        """What became of a key that this account had."""
+        known = self._of_account.get(account_id)
+        if known is None or known.key != key:
+            return KeyState.CLOSED
+        return KeyState.ALIVE if known.expires_ms > now_ms else KeyState.EXPIRED

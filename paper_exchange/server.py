@@ -10,6 +10,7 @@ from aiohttp import web
 from paper_exchange.binance_api import PREFIXES, BinanceApi
 from paper_exchange.binance_auth import BinanceAuthentication
 from paper_exchange.binance_limits import Limits, RequestLimits
+from paper_exchange.binance_streams import BinanceStreams
 from paper_exchange.books import Books
 from paper_exchange.candles import FilePath
 from paper_exchange.clock import Clock, SystemClock
@@ -136,6 +137,7 @@ async def start(
     request_limits = RequestLimits(limits or Limits())
     journal = Journal()
     connections = UserConnections()
+    listen_keys = ListenKeys()
     control = Control(
         exchange,
         clock=clock,
@@ -152,14 +154,19 @@ async def start(
         authentication=BinanceAuthentication(books, credentialing),
         limits=request_limits,
         faults=waiting,
-        listen_keys=ListenKeys(),
+        listen_keys=listen_keys,
         journal=journal,
         commit=server.commit,
+    )
+    streams = BinanceStreams(
+        exchange, clock=clock, listen_keys=listen_keys, connections=connections, journal=journal
     )
     for rule in faults:
         control.apply(rule)
     app = web.Application(client_max_size=_MAX_REQUEST_BYTES)
     app.add_routes(control.routes())
+    app.add_routes(streams.routes())
+    app.on_shutdown.append(streams.close)
     for prefix in PREFIXES:
         app.router.add_route("*", f"{prefix}{{rest:.*}}", binance.handle)
     await server.serve(app, host, port)
