@@ -66,7 +66,8 @@ class StreamConnection:
             autoping=False, compress=False, max_msg_size=_MAX_MESSAGE_BYTES, timeout=1.0
         )
         self._outgoing: asyncio.Queue[str | bytes | _Closing] = asyncio.Queue()
-        self._opened_ms = self._pinged_ms = self._ponged_ms = clock.now_ms()
+        self._opened_ms = self._pinged_ms = clock.now_ms()
+        self._unanswered_ms: int | None = None
         self._second = self._messages = 0
 
     async def serve(self, subscriptions: Subscriptions, opened: Callable[[], None]) -> web.WebSocketResponse:
@@ -103,10 +104,11 @@ class StreamConnection:
         if now_ms - self._opened_ms >= LIFETIME_MS:
             self._opened_ms = now_ms
             self.close(WSCloseCode.GOING_AWAY, "24 hours")
-        elif now_ms - self._ponged_ms >= PONG_WITHIN_MS:
+        elif self._unanswered_ms is not None and now_ms - self._unanswered_ms >= PONG_WITHIN_MS:
             self.abort()
         elif now_ms - self._pinged_ms >= PING_INTERVAL_MS:
             self._pinged_ms = now_ms
+            self._unanswered_ms = self._unanswered_ms or now_ms
             self._outgoing.put_nowait(str(now_ms).encode())
 
     def _send(self, body: Any) -> None:
@@ -134,7 +136,7 @@ class StreamConnection:
             self.close(WSCloseCode.POLICY_VIOLATION, "Too many requests")
             return
         if message.type is WSMsgType.PONG:
-            self._ponged_ms = self._clock.now_ms()
+            self._unanswered_ms = None
         elif message.type is WSMsgType.PING:
             pong = asyncio.ensure_future(self._socket.pong(message.data))
             pong.add_done_callback(lambda done: done.cancelled() or done.exception())

@@ -25,6 +25,9 @@ class Reader:
     async def next(self) -> Any:
         """The next message; raises TimeoutError when none comes, ConnectionError when the socket ends."""
         message = await self.socket.receive(timeout=PATIENCE_S)
+        while message.type is aiohttp.WSMsgType.PING:
+            await self.socket.pong(message.data)
+            message = await self.socket.receive(timeout=PATIENCE_S)
         if message.type is not aiohttp.WSMsgType.TEXT:
             raise ConnectionError(f"{message.type.name} {message.data!r}")
         self.read.append(json.loads(message.data))
