@@ -3,7 +3,7 @@
 import asyncio
 import logging
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -17,6 +17,7 @@ from execution_service.exchanges.http import open_hosts
 from execution_service.exchanges.registry import Registry
 from execution_service.executor import OrderExecutor
 from execution_service.journal import Journal, open_journal
+from execution_service.lanes import STOP_GRACE_S
 from execution_service.servicer import ExecutionServicer
 from execution_service.signer import Signer
 from execution_service.warmth import Warmth
@@ -33,6 +34,7 @@ from tradingbot.execution.v1 import execution_pb2_grpc
 logger = logging.getLogger("execution_service")
 
 SWEEP_PAUSE_S = 5.0
+RESTART_PAUSE_S = 1.0
 CALLERS = {"tradingbot.execution.v1.ExecutionService": frozenset({"gateway"})}
 
 
@@ -63,8 +65,10 @@ async def serve(settings: Settings, clock: Clock) -> AsyncIterator[Running]:
         accounts = Accounts(signer.describe, registry.connect, clock)
         executor = OrderExecutor(journal, accounts, clock, partial(new_id, clock))
         servicer = ExecutionServicer(executor, accounts, journal)
+        # What was begun before comes before what is new.
+        resumed = await executor.resume()
+        logger.info("execution.started", extra={"resumed_signals": resumed})
         async with (
-            _background(executor, accounts, journal, clock),
             grpc_server(
                 lambda server: execution_pb2_grpc.add_ExecutionServiceServicer_to_server(servicer, server),
                 domain="execution",
@@ -73,31 +77,59 @@ async def serve(settings: Settings, clock: Clock) -> AsyncIterator[Running]:
                 callers=CALLERS,
             ) as address,
             admin_server(settings.admin_address, partial(_health, journal)),
+            # Ended first, so that calls that wait for an outcome are answered and the server can end.
+            _work(executor, servicer, lost),
+            _background(_tasks(executor, accounts, journal, clock)),
         ):
             yield Running(address, lost)
 
 
 @asynccontextmanager
-async def _background(
-    executor: OrderExecutor, accounts: Accounts, journal: Journal, clock: Clock
+async def _work(
+    executor: OrderExecutor, servicer: ExecutionServicer, claim_lost: asyncio.Event
 ) -> AsyncIterator[None]:
-    """Takes up what was begun before, and everything that goes on beside the calls."""
-    resumed = await executor.resume()
-    logger.info("execution.started", extra={"resumed_signals": resumed})
+    """On exit lets what is under way come to its end, unless another process may be at it by now."""
+    try:
+        yield
+    finally:
+        servicer.stop()
+        await executor.stop(0 if claim_lost.is_set() else STOP_GRACE_S)
+
+
+def _tasks(
+    executor: OrderExecutor, accounts: Accounts, journal: Journal, clock: Clock
+) -> Mapping[str, Callable[[], Awaitable[None]]]:
     warmth = Warmth(accounts, journal, clock)
-    tasks = [
-        asyncio.create_task(_sweep(executor)),
-        asyncio.create_task(Watch(executor, accounts, journal).run()),
-        asyncio.create_task(warmth.remember()),
-        asyncio.create_task(warmth.run()),
-    ]
+    return {
+        "sweep": partial(_sweep, executor),
+        "watch": Watch(executor, accounts, journal).run,
+        "remember": warmth.remember,
+        "warmth": warmth.run,
+    }
+
+
+@asynccontextmanager
+async def _background(works: Mapping[str, Callable[[], Awaitable[None]]]) -> AsyncIterator[None]:
+    """Does what goes on beside the calls until exit."""
+    tasks = [asyncio.create_task(_kept_going(name, work)) for name, work in works.items()]
     try:
         yield
     finally:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
-        await executor.stop()
+
+
+async def _kept_going(name: str, work: Callable[[], Awaitable[None]]) -> None:
+    """Begins a work again that has broken down: without it, positions would silently be watched no more."""
+    while True:
+        try:
+            await work()
+        except Exception:
+            logger.exception("background.broke_down", extra={"work": name})
+            await asyncio.sleep(RESTART_PAUSE_S)
+        else:
+            return
 
 
 async def _sweep(executor: OrderExecutor) -> None:

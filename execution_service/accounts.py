@@ -6,12 +6,12 @@ from collections.abc import Awaitable, Callable
 from datetime import datetime, timedelta
 
 from execution_service.exchanges import Exchange
-from execution_service.exchanges.errors import ExchangeError
+from execution_service.exchanges.errors import ExchangeError, KeyRejected
 from execution_service.exchanges.types import AccountKey, Balance, Position
 from execution_service.fresh import Fresh
 from execution_service.market_data import MarketData
 from tradekit.service.clock import Clock
-from tradekit.service.errors import DeadlineExceeded, Unavailable
+from tradekit.service.errors import DeadlineExceeded, NotFound, Unavailable
 
 log = logging.getLogger(__name__)
 
@@ -22,6 +22,8 @@ BALANCE_AGE = timedelta(seconds=60)
 POSITIONS_AGE = timedelta(seconds=30)
 DESCRIPTION_AGE = timedelta(seconds=1)
 VAULT_PATIENCE_S = 0.5
+# A key that was refused is not tried again before this.
+KEY_PAUSE = timedelta(minutes=1)
 
 Describe = Callable[[str, str], Awaitable[tuple[AccountKey, bool]]]
 Connect = Callable[[AccountKey], tuple[Exchange, MarketData]]
@@ -39,15 +41,29 @@ class Account:
         self._positions = Fresh(exchange.get_positions, clock)
         self._leverages: dict[str, Fresh[int]] = {}
         self.used_at: datetime = clock.now()
+        self._key_rejected: tuple[KeyRejected, datetime] | None = None
+
+    @property
+    def key_rejected(self) -> KeyRejected | None:
+        """Why no entry is tried: the exchange refused the key, and has not answered for it since."""
+        return None if self._key_rejected is None else self._key_rejected[0]
+
+    def reject_key(self, error: KeyRejected) -> None:
+        """The exchange has refused the key."""
+        self._key_rejected = (error, self._clock.now())
 
     async def balance(self) -> Balance:
         """The account's money."""
         return await self._balance.get(BALANCE_AGE)
 
-    async def position(self, symbol: str) -> Position | None:
-        """The symbol's open position; the first one where there are two (hedge mode)."""
+    async def positions_of(self, symbol: str) -> tuple[Position, ...]:
+        """The symbol's open positions, which a person may have changed in the last half minute."""
         positions = await self._positions.get(POSITIONS_AGE)
-        return next((position for position in positions if position.symbol == symbol), None)
+        return tuple(position for position in positions if position.symbol == symbol)
+
+    async def positions_now(self) -> list[Position]:
+        """All open positions, asked for now."""
+        return await self._positions.renew()
 
     async def leverage(self, symbol: str) -> int:
         """The symbol's leverage; it changes by our hand only, or is read again after 5 minutes."""
@@ -76,8 +92,12 @@ class Account:
 
     async def keep_warm(self) -> None:
         """Asks for balance and positions when they are getting old."""
-        await self._balance.get(BALANCE_AGE / 2)
+        rejected = self._key_rejected
+        retried = rejected is not None and self._clock.now() - rejected[1] > KEY_PAUSE
+        await (self._balance.renew() if retried else self._balance.get(BALANCE_AGE / 2))
         await self._positions.get(POSITIONS_AGE / 2)
+        if retried and self._key_rejected is rejected:
+            self._key_rejected = None
 
 
 class Accounts:
@@ -99,7 +119,11 @@ class Accounts:
         name = (user_id, account_id)
         if name not in self._known:
             # Callers come back from one shared question in the order in which they asked.
-            key, _ = await self._description(name).get(DESCRIPTION_AGE)
+            try:
+                key, _ = await self._description(name).get(DESCRIPTION_AGE)
+            except NotFound:
+                self.forget(*name)
+                raise
             if name not in self._known:
                 self._known[name] = Account(*self._connect(key), self._clock)
         return self._known[name]

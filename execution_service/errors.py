@@ -48,6 +48,11 @@ def account_inactive() -> FailedPrecondition:
     return FailedPrecondition("ACCOUNT_INACTIVE", "The account is disabled; enable it to trade.")
 
 
+def key_rejected(message: str) -> FailedPrecondition:
+    """The exchange did not accept the account's key; it is not asked again for every alert."""
+    return FailedPrecondition("KEY_REJECTED", message)
+
+
 def position_opposite(side: str) -> FailedPrecondition:
     """There is a position the other way, and the alert forbids a reversal."""
     return FailedPrecondition(

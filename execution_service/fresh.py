@@ -23,6 +23,8 @@ class Fresh(Generic[T]):
         self._clock = clock
         self._lock = asyncio.Lock()
         self._newest: tuple[T, datetime] | None = None
+        # Counts what made an answer that is still under way old.
+        self._changes = 0
 
     async def get(self, max_age: timedelta) -> T:
         """The value, at most `max_age` old; what `ask` raises goes to the caller."""
@@ -46,15 +48,18 @@ class Fresh(Generic[T]):
 
     def put(self, value: T) -> None:
         """The value is known to be this now."""
+        self._changes += 1
         self._newest = (value, self._clock.now())
 
     def expire(self) -> None:
-        """The value is known to have changed."""
+        """The value is known to have changed; an answer that is still under way may be from before."""
+        self._changes += 1
         self._newest = None
 
     async def _renew(self) -> T:
-        asked = self._clock.now()
+        asked, changes = self._clock.now(), self._changes
         value = await self._ask()
-        # As old as the question: it may have changed while the answer came.
-        self._newest = (value, asked)
+        if changes == self._changes:
+            # As old as the question: it may have changed while the answer came.
+            self._newest = (value, asked)
         return value

@@ -8,13 +8,14 @@ thousands.
 import asyncio
 import contextlib
 import json
+import logging
 import uuid
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from decimal import Decimal
-from typing import Any
+from typing import Any, TypeVar
 
 import asyncpg
 
@@ -26,6 +27,11 @@ from tradekit.service.batching import Batcher, Overloaded
 from tradekit.service.clock import Clock
 from tradekit.service.secret import Secret
 from tradekit.service.wire import decimal_text
+
+log = logging.getLogger(__name__)
+
+Item = TypeVar("Item")
+Result = TypeVar("Result")
 
 # An alert without an id that comes again within this of one whose answer was lost is the same alert.
 REPEAT_WINDOW = timedelta(seconds=20)
@@ -63,14 +69,19 @@ class Step:
 
 @dataclass(frozen=True, slots=True)
 class Guard:
-    """A position of ours that is watched until it is gone."""
+    """A position of ours that is watched until it is gone.
+
+    Attributes:
+        signal_id: The signal whose stop and targets are in force.
+        has_stop: Whether the journal knows that signal's stop as open; not written, only read.
+    """
 
     user_id: uuid.UUID
     account_id: uuid.UUID
     symbol: str
     signal_id: uuid.UUID
     side: Side
-    entry_open: bool
+    has_stop: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,14 +93,14 @@ class Change:
         legs: Those of its legs that changed.
         steps: What to note in its history.
         guard: A position to watch from now on.
-        unguard: (account, symbol) that is watched no more.
+        unguard: Sides of the signal's market whose positions are watched no more.
     """
 
     signal: Signal
     legs: tuple[Leg, ...] = ()
     steps: tuple[Step, ...] = ()
     guard: Guard | None = None
-    unguard: tuple[uuid.UUID, str] | None = None
+    unguard: frozenset[Side] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,6 +114,15 @@ class Event:
     signal_id: uuid.UUID | None
     step: Step
     time: datetime
+
+
+# What the database says about the content of a row, and says again however often it is asked.
+# (A ValueError is what the driver says before it has sent anything.)
+_CONTENT_ERRORS = (asyncpg.DataError, asyncpg.IntegrityConstraintViolationError, ValueError)
+
+
+class JournalRefused(Exception):
+    """The database does not take this content: our bug, or something that should not have got this far."""
 
 
 class Journal:
@@ -220,7 +240,11 @@ class Journal:
 
     async def guards(self) -> list[Guard]:
         """All positions that are watched."""
-        rows = await self._rows("SELECT * FROM guards ORDER BY account_id, symbol")
+        rows = await self._rows(
+            "SELECT *, EXISTS (SELECT FROM legs WHERE legs.signal_id = guards.signal_id"
+            " AND legs.kind = 'stop_loss' AND legs.state = 'open') AS has_stop"
+            " FROM guards ORDER BY account_id, symbol"
+        )
         return [
             Guard(
                 user_id=row["user_id"],
@@ -228,16 +252,23 @@ class Journal:
                 symbol=row["symbol"],
                 signal_id=row["signal_id"],
                 side=Side(row["side"]),
-                entry_open=row["entry_open"],
+                has_stop=row["has_stop"],
             )
             for row in rows
         ]
 
+    async def resting_entries(self) -> list[Signal]:
+        """Signals that are final while their entry is still open on the exchange, oldest first."""
+        return await self._signals(
+            "WHERE finished_at IS NOT NULL AND id IN (SELECT signal_id FROM legs"
+            " WHERE kind = 'entry' AND state = 'open') ORDER BY sequence"
+        )
+
     async def resting(self, account_id: uuid.UUID, symbol: str) -> list[Signal]:
-        """Signals of an account and symbol that have legs open (or unknown) on the exchange, oldest first."""
+        """A market's signals with legs that are, or may be, open on the exchange, oldest first."""
         return await self._signals(
             "WHERE account_id = $1 AND symbol = $2 AND id IN (SELECT signal_id FROM legs"
-            " WHERE state IN ('open', 'unknown')) ORDER BY sequence",
+            " WHERE state IN ('intended', 'unknown', 'open')) ORDER BY sequence",
             account_id,
             symbol,
         )
@@ -250,11 +281,13 @@ class Journal:
         return [(row["user_id"], row["account_id"], row["symbol"]) for row in rows]
 
     async def unresolved(self, account_id: uuid.UUID) -> bool:
-        """Whether the account has a signal that is not final, or a position that is watched."""
+        """Whether the account has a signal that is not final, an entry that rests, or a watched position."""
         return bool(
             await self._value(
                 "SELECT EXISTS (SELECT FROM signals WHERE account_id = $1 AND finished_at IS NULL)"
-                " OR EXISTS (SELECT FROM guards WHERE account_id = $1)",
+                " OR EXISTS (SELECT FROM guards WHERE account_id = $1)"
+                " OR EXISTS (SELECT FROM signals JOIN legs ON legs.signal_id = signals.id"
+                " WHERE account_id = $1 AND legs.kind = 'entry' AND legs.state = 'open')",
                 account_id,
             )
         )
@@ -269,6 +302,8 @@ class Journal:
             ValueError: It is no cursor of ours.
         """
         transaction, sequence = (int(part) for part in (cursor or "0-0").split("-"))
+        if not (0 <= transaction < 2**63 and 0 <= sequence < 2**63):
+            raise ValueError(cursor)
         rows = await self._rows(
             "SELECT * FROM events WHERE (transaction_id, sequence) > ($1::text::xid8, $2)"
             " AND transaction_id < pg_snapshot_xmin(pg_current_snapshot())"
@@ -315,7 +350,10 @@ class Journal:
         )
         return found if isinstance(found, uuid.UUID) else None
 
-    async def _insert_arrivals(self, arrivals: Sequence[Arrival]) -> list[bool | BaseException]:
+    async def _insert_arrivals(self, arrivals: Sequence[Arrival]) -> Sequence[bool | BaseException]:
+        return await _isolating(arrivals, self._insert_together)
+
+    async def _insert_together(self, arrivals: Sequence[Arrival]) -> list[bool]:
         columns: list[list[Any]] = [
             [arrival.signal.id for arrival in arrivals],
             [arrival.signal.user_id for arrival in arrivals],
@@ -334,7 +372,10 @@ class Journal:
         added = {row["id"] for row in rows}
         return [arrival.signal.id in added for arrival in arrivals]
 
-    async def _write_changes(self, changes: Sequence[Change]) -> list[None]:
+    async def _write_changes(self, changes: Sequence[Change]) -> Sequence[BaseException | None]:
+        return await _isolating(changes, self._write_together)
+
+    async def _write_together(self, changes: Sequence[Change]) -> list[None]:
         now = self.clock.now()
         signals = [_signal_values(change.signal) for change in changes]
         legs = [_leg_values(leg, now) for change in changes for leg in change.legs]
@@ -349,10 +390,8 @@ class Journal:
             await connection.executemany(_UPSERT_LEG, legs)
             await connection.executemany(_INSERT_EVENT, steps)
             for change in changes:
-                if change.unguard is not None:
-                    await connection.execute(
-                        "DELETE FROM guards WHERE account_id = $1 AND symbol = $2", *change.unguard
-                    )
+                if change.unguard:
+                    await connection.execute(_DELETE_GUARD, *_unguard_values(change))
                 if change.guard is not None:
                     await connection.execute(_UPSERT_GUARD, *_guard_values(change.guard), now)
         self._announce()
@@ -413,6 +452,24 @@ async def _keep(_: "asyncpg.Connection") -> None:
     """Leaves the connection as it is."""
 
 
+async def _isolating(
+    items: Sequence[Item], work: Callable[[Sequence[Item]], Awaitable[list[Result]]]
+) -> Sequence[Result | BaseException]:
+    """Does all items together; when the database refuses what one holds, each alone.
+
+    What one user's alert or one exchange's answer holds must not keep the others' from being written.
+    """
+    try:
+        return await work(items)
+    except _CONTENT_ERRORS as error:
+        if len(items) == 1:
+            log.error("journal.refused", extra={"error": type(error).__name__})
+            refusal = JournalRefused()
+            refusal.__cause__ = error
+            return [refusal]
+    return [result for item in items for result in await _isolating([item], work)]
+
+
 _INSERT_ARRIVALS = """
 WITH input AS (
   SELECT * FROM unnest($1::uuid[], $2::uuid[], $3::uuid[], $4::text[], $5::text[], $6::text[], $7::text[],
@@ -459,11 +516,12 @@ $6)
 """
 
 _UPSERT_GUARD = """
-INSERT INTO guards (user_id, account_id, symbol, signal_id, side, entry_open, created_at)
-VALUES ($1, $2, $3, $4, $5, $6, $7)
-ON CONFLICT (account_id, symbol) DO UPDATE SET
-  signal_id = excluded.signal_id, side = excluded.side, entry_open = excluded.entry_open
+INSERT INTO guards (user_id, account_id, symbol, signal_id, side, created_at)
+VALUES ($1, $2, $3, $4, $5, $6)
+ON CONFLICT (account_id, symbol) DO UPDATE SET signal_id = excluded.signal_id, side = excluded.side
 """
+
+_DELETE_GUARD = "DELETE FROM guards WHERE account_id = $1 AND symbol = $2 AND side = ANY($3)"
 
 
 def _signal_values(signal: Signal) -> tuple[Any, ...]:
@@ -512,8 +570,11 @@ def _guard_values(guard: Guard) -> tuple[Any, ...]:
         guard.symbol,
         guard.signal_id,
         guard.side.value,
-        guard.entry_open,
     )
+
+
+def _unguard_values(change: Change) -> tuple[Any, ...]:
+    return (change.signal.account_id, change.signal.symbol, [side.value for side in change.unguard])
 
 
 def _leg_from(row: "asyncpg.Record") -> Leg:

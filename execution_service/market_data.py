@@ -1,6 +1,6 @@
 """What everybody may see of a market, kept at hand: rules, prices, volatility."""
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 from decimal import Decimal
 
 from execution_service.exchanges import Market
@@ -22,7 +22,10 @@ RULES_AGE = timedelta(hours=1)
 UNKNOWN_SYMBOL_AGE = timedelta(minutes=1)
 PRICE_AGE = timedelta(seconds=3)
 ATR_AGE = timedelta(minutes=1)
-CLOCK_AGE = timedelta(minutes=1)
+# What nobody asked for within this is not kept warm any more.
+RANGE_EXPECTED_AGAIN = timedelta(hours=6)
+# Ranges renewed in one round of keeping warm: each counts 1 of the 2,400 that Binance allows in a minute.
+RANGES_PER_ROUND = 8
 
 
 class MarketData:
@@ -34,6 +37,7 @@ class MarketData:
         self._instruments = Fresh(market.instruments, clock)
         self._prices = Fresh(market.last_prices, clock)
         self._ranges: dict[tuple[str, Timeframe], Fresh[Decimal]] = {}
+        self._range_used: dict[tuple[str, Timeframe], datetime] = {}
 
     async def instrument(self, symbol: str) -> Instrument | None:
         """The rules of a symbol; None when the exchange has no such market."""
@@ -54,6 +58,7 @@ class MarketData:
         key = (symbol, timeframe or DEFAULT_TIMEFRAME)
         if key not in self._ranges:
             self._ranges[key] = Fresh(lambda: self._ask_range(*key), self._clock)
+        self._range_used[key] = self._clock.now()
         return await self._ranges[key].get(ATR_AGE)
 
     def forget_rules(self) -> None:
@@ -64,8 +69,15 @@ class MarketData:
         """Asks for what will be needed, before it is needed."""
         await self._prices.renew()
         await self._instruments.get(RULES_AGE)
-        for fresh in list(self._ranges.values()):
+        self._forget_unused_ranges()
+        old = [fresh for fresh in self._ranges.values() if fresh.peek(ATR_AGE * 0.8) is None]
+        for fresh in old[:RANGES_PER_ROUND]:
             await fresh.get(ATR_AGE * 0.8)
+
+    def _forget_unused_ranges(self) -> None:
+        earliest = self._clock.now() - RANGE_EXPECTED_AGAIN
+        for key in [key for key, used in self._range_used.items() if used < earliest]:
+            del self._ranges[key], self._range_used[key]
 
     async def _ask_range(self, symbol: str, timeframe: Timeframe) -> Decimal:
         candles = await self.market.candles(symbol, timeframe, ATR_CANDLES)

@@ -148,7 +148,7 @@ class Event(Base):
 
 
 class Guard(Base):
-    """An open position of ours (or a resting entry) that is watched until it is gone."""
+    """An open position of ours that is watched until it is gone."""
 
     __tablename__ = "guards"
 
@@ -158,6 +158,4 @@ class Guard(Base):
     # The signal whose stop and targets are in force.
     signal_id: Mapped[UUID] = mapped_column(ForeignKey("execution.signals.id"))
     side: Mapped[str]
-    # Whether the entry still rests on the exchange.
-    entry_open: Mapped[bool]
     created_at: Mapped[datetime]

@@ -4,7 +4,7 @@ The procedure for an unknown outcome: the intent stands in the journal with the 
 exchange can no longer accept it (timestamp + recvWindow). When the answer is missing, the exchange is asked
 by client order id, again and again. "No such order" proves nothing before that instant; two of them after
 it, a second apart, with a position that nobody else explains, prove the order dead. Only then may it be sent
-again, under the same id.
+again, under the same id. When nobody can tell at all, nothing is sent again and a person must look.
 """
 
 import asyncio
@@ -29,9 +29,29 @@ ENTRY_VALID_MS = 3_000
 PROTECTION_VALID_MS = 2_000
 # Behind the instant after which the exchange takes it no more, and between two questions that find nothing.
 PROOF_PAUSE = timedelta(seconds=1)
+# How long after that instant we go on asking an exchange that refuses to be asked (a revoked key), or that
+# knows no such order although the position has moved as if it had.
+REFUSAL_PATIENCE = timedelta(seconds=20)
+MOVED_PATIENCE = timedelta(seconds=10)
+# A market order fills or ends at once; one that does not is watched like an order that rests.
+MARKET_PATIENCE_S = 20.0
 FIRST_QUESTION_S, LAST_QUESTION_S = 0.1, 1.0
 
 Place = Callable[[Leg, Send], Awaitable[Order]]
+
+
+class OutcomeHidden(Exception):
+    """Nobody can tell what became of an order; it is not sent again, and a person must look.
+
+    Args:
+        reason: Stable, UPPER_SNAKE.
+        message: A sentence for the user.
+    """
+
+    def __init__(self, reason: str, message: str) -> None:
+        super().__init__(message)
+        self.reason = reason
+        self.message = message
 
 
 class Orders:
@@ -63,16 +83,16 @@ class Orders:
         Raises:
             Refused: The exchange said no; the leg stands as refused.
             NotSent: It was certainly not done and may be tried again; the leg stands as refused.
+            OutcomeHidden: It cannot be found out.
         """
-        if leg.state is LegState.INTENDED and self._progress.signal.leg(leg.kind, leg.index) is None:
-            return await self._send(await self._intend(leg))
         known = self._progress.signal.leg(leg.kind, leg.index)
-        assert known is not None
-        if known.attempt != leg.attempt:
+        if known is None or known.attempt != leg.attempt:
             return await self._send(await self._intend(leg))
-        if known.state.final or known.state is LegState.OPEN:
-            return known
-        return await self._find_out(known)
+        if known.state in (LegState.INTENDED, LegState.UNKNOWN):
+            return await self._find_out(known)
+        if _fills_at_once(known) and not known.filled_quantity:
+            return await self._noted(await self._follow_market_order(known))
+        return known
 
     async def _intend(self, leg: Leg) -> Leg:
         valid_until = self._account.market_data.market.exchange_time() + timedelta(
@@ -174,48 +194,60 @@ class Orders:
         return leg.kind is not LegKind.ENTRY or progress.is_fresh()
 
     async def _ask_until_proven(self, leg: Leg) -> Order | None:
-        """The order, or None when it is proven that it never arrived."""
-        ref = self._ref(leg)
+        """The order, or None when it is proven that it never arrived.
+
+        Raises:
+            OutcomeHidden: Neither can be had.
+        """
+        assert leg.valid_until is not None
+        ref, market = self._ref(leg), self._account.market_data.market
         pause, missed_at = FIRST_QUESTION_S, None
         while True:
             try:
                 order = await self._account.exchange.find_order(ref)
-                now = self._account.market_data.market.exchange_time()
                 if order is not None:
                     return order
-                assert leg.valid_until is not None
+                now = market.exchange_time()
                 if now > leg.valid_until + PROOF_PAUSE:
-                    if (
-                        missed_at is not None
-                        and now - missed_at >= PROOF_PAUSE
-                        and await self._position_is_unmoved(leg)
-                    ):
-                        return None
                     missed_at = missed_at or now
+                    if now - missed_at >= PROOF_PAUSE and await self._position_is_unmoved(leg):
+                        return None
+                    if now > leg.valid_until + MOVED_PATIENCE:
+                        raise OutcomeHidden("OUTCOME_UNKNOWN", _MOVED)
+            except errors.Refused as error:
+                if market.exchange_time() > leg.valid_until + REFUSAL_PATIENCE:
+                    raise OutcomeHidden(error.reason, f"{_HIDDEN} {error.message}") from error
             except errors.ExchangeError as error:
                 log.warning("order.question_failed", extra={"reason": error.reason})
             await asyncio.sleep(pause)
             pause = min(pause * 2, LAST_QUESTION_S)
 
     async def _position_is_unmoved(self, leg: Leg) -> bool:
-        """Whether the position is what it was before the order: otherwise it must have arrived."""
+        """Whether the position is not where the order would have taken it.
+
+        A position that went the other way (a stop has triggered, somebody has closed it) says nothing about
+        the order.
+        """
         plan = self._progress.signal.plan
         if leg.kind is not LegKind.ENTRY or plan is None or leg.quantity is None:
             return True
         positions = await self._account.exchange.get_positions(self._progress.signal.symbol)
         held = sum((position.side.sign * position.quantity for position in positions), Decimal(0))
-        return abs(held - plan.position_before) < leg.quantity
+        return (held - plan.position_before) * plan.side.sign < leg.quantity
 
     def _ref(self, leg: Leg) -> OrderRef:
         return OrderRef(self._progress.signal.symbol, leg.client_order_id, leg.kind.conditional)
 
     async def _record(self, leg: Leg, order: Order) -> Leg:
         leg = updated(leg, order)
-        waiting = leg.state is LegState.OPEN and leg.limit_price is None and not leg.kind.conditional
-        if waiting and not (leg.kind is LegKind.ENTRY and leg.filled_quantity):
+        if _fills_at_once(leg) and not (leg.kind is LegKind.ENTRY and leg.filled_quantity):
+            await self._progress.put([leg])
             leg = await self._follow_market_order(leg)
         elif leg.filled_quantity and leg.average_price is None:
             leg = await self._with_price(leg)
+        return await self._noted(leg)
+
+    async def _noted(self, leg: Leg) -> Leg:
         await self._progress.put([leg])
         if leg.filled_quantity:
             self._account.traded()
@@ -227,9 +259,8 @@ class Orders:
 
         A position that has begun needs its stop before the rest of its entry.
         """
-        await self._progress.put([leg])
-        pause = 0.05
-        while True:
+        pause, deadline = 0.05, asyncio.get_running_loop().time() + MARKET_PATIENCE_S
+        while asyncio.get_running_loop().time() < deadline:
             try:
                 order = await self._account.exchange.find_order(self._ref(leg))
                 begun = order is not None and leg.kind is LegKind.ENTRY and order.filled_quantity > 0
@@ -239,6 +270,7 @@ class Orders:
                 log.warning("order.question_failed", extra={"reason": error.reason})
             await asyncio.sleep(pause)
             pause = min(pause * 2, LAST_QUESTION_S)
+        return leg
 
     async def _with_price(self, leg: Leg) -> Leg:
         """The fill's price is not part of every answer; without it the position's entry price must do."""
@@ -248,6 +280,15 @@ class Orders:
             log.warning("order.price_unknown", extra={"reason": error.reason})
             return leg
         return leg if order is None else updated(leg, order)
+
+
+_HIDDEN = "The exchange does not tell what became of the order; look at it there."
+_MOVED = "The exchange knows no such order, yet the position has moved; look at it there."
+
+
+def _fills_at_once(leg: Leg) -> bool:
+    """Whether it stands as open although a market order does not rest."""
+    return leg.state is LegState.OPEN and leg.limit_price is None and not leg.kind.conditional
 
 
 def _valid_ms(leg: Leg) -> int:

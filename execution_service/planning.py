@@ -11,6 +11,7 @@ from execution_service.errors import (
     alert_from_future,
     alert_too_old,
     exchange_mismatch,
+    key_rejected,
     position_opposite,
     stop_on_wrong_side,
     unknown_symbol,
@@ -44,13 +45,26 @@ PATIENCE_S = 1.0
 
 @dataclass(frozen=True, slots=True)
 class Picture:
-    """What an entry is decided by."""
+    """What an entry is decided by.
+
+    Attributes:
+        positions: The symbol's; two of them only in hedge mode.
+    """
 
     instrument: Instrument
     price: Decimal
     atr: Decimal | None
     available_balance: Decimal
-    position: Position | None
+    positions: tuple[Position, ...]
+
+    def opposite(self, side: Side) -> Position | None:
+        """The position that an entry on `side` turns around."""
+        return next((held for held in self.positions if held.side is side.opposite), None)
+
+    @property
+    def net_position(self) -> Decimal:
+        """Base currency; below 0 for a short."""
+        return sum((held.side.sign * held.quantity for held in self.positions), Decimal(0))
 
 
 async def check_alert(
@@ -72,6 +86,8 @@ async def check_alert(
         check_time(alert, clock.now())
         if not await accounts.is_active(account):
             raise account_inactive()
+        if account.key_rejected is not None:
+            raise key_rejected(account.key_rejected.message)
     try:
         async with asyncio.timeout(PATIENCE_S):
             instrument = await account.market_data.instrument(market.symbol)
@@ -79,7 +95,7 @@ async def check_alert(
                 raise unknown_symbol(market.symbol, exchange)
             if entry_side is not None:
                 picture = await look(alert, market.symbol, account)
-                check_reversal(alert, entry_side, picture.position)
+                check_reversal(alert, entry_side, picture)
                 make_plan(alert, entry_side, picture)
     except (errors.ExchangeError, TimeoutError):
         return
@@ -101,10 +117,10 @@ def check_time(alert: Alert, now: datetime) -> None:
         raise alert_too_old(int(age.total_seconds()), int(REPLAY_WINDOW.total_seconds()))
 
 
-def check_reversal(alert: Alert, side: Side, position: Position | None) -> None:
+def check_reversal(alert: Alert, side: Side, picture: Picture) -> None:
     """Refuses to turn a position around when the alert forbids it."""
-    if position is not None and position.side is side.opposite and not alert.reverse:
-        raise position_opposite(position.side.value)
+    if not alert.reverse and picture.opposite(side) is not None:
+        raise position_opposite(side.opposite.value)
 
 
 async def look(alert: Alert, symbol: str, account: Account) -> Picture:
@@ -115,12 +131,12 @@ async def look(alert: Alert, symbol: str, account: Account) -> Picture:
         ServiceError: UNKNOWN_SYMBOL.
     """
     data = account.market_data
-    rules, price, atr, balance, position = await asyncio.gather(
+    rules, price, atr, balance, positions = await asyncio.gather(
         data.instrument(symbol),
         data.last_price(symbol),
         _atr(alert, symbol, account),
         account.balance(),
-        account.position(symbol),
+        account.positions_of(symbol),
     )
     if rules is None:
         raise unknown_symbol(symbol, account.key.exchange)
@@ -129,7 +145,7 @@ async def look(alert: Alert, symbol: str, account: Account) -> Picture:
         price=alert.limit_price or price,
         atr=atr,
         available_balance=balance.available,
-        position=position,
+        positions=positions,
     )
 
 
@@ -179,11 +195,10 @@ def make_plan(alert: Alert, side: Side, picture: Picture) -> Plan:
         )
     except SizeRefused as error:
         raise FailedPrecondition(error.reason, str(error)) from error
-    held = picture.position
     return Plan(
         side=side,
         quantity=quantity,
         reference_price=picture.price,
         atr=picture.atr,
-        position_before=held.side.sign * held.quantity if held is not None else Decimal(0),
+        position_before=picture.net_position,
     )

@@ -8,6 +8,7 @@ from decimal import Decimal
 
 from execution_service.journal import Change, Guard, Journal, Step
 from execution_service.signals import Leg, LegState, Plan, Signal, SignalState
+from tradekit.market.sizing import Side
 from tradekit.service.clock import Clock
 from tradekit.service.wire import decimal_text
 
@@ -24,6 +25,7 @@ class Progress:
         self._clock = clock
         self._noted: list[Step] = []
         self._behind = behind
+        # Set when there is nothing more to wait for: the signal is final, or nobody works on it any more.
         self.ended = asyncio.Event()
 
     async def catch_up(self) -> None:
@@ -32,9 +34,9 @@ class Progress:
             self.signal = await self._journal.get(self.signal.id)
             self._behind = False
 
-    def is_fresh(self) -> bool:
-        """Whether an entry may still be sent: its alert is not older than the limit."""
-        return self._clock.now() - self.signal.receive_time <= ENTRY_AGE_LIMIT
+    def is_fresh(self, after: timedelta = timedelta(0)) -> bool:
+        """Whether an entry may still be sent `after` some more time: its alert is within the age limit."""
+        return self._clock.now() + after - self.signal.receive_time <= ENTRY_AGE_LIMIT
 
     def note(self, kind: str, **attributes: str) -> None:
         """Adds a step to the history; it is written with the next change."""
@@ -51,7 +53,7 @@ class Progress:
         reason: str = "",
         message: str = "",
         guard: Guard | None = None,
-        unguard: bool = False,
+        unguard: frozenset[Side] = frozenset(),
     ) -> None:
         """Writes the signal's new state, and what else changes with it."""
         signal = self.signal.moved_to(state, reason=reason, message=message)
@@ -59,18 +61,16 @@ class Progress:
             signal = replace(signal, finish_time=self._clock.now())
             attributes = {"message": message} | ({"reason": reason} if reason else {})
             self.note(f"signal.{state.value}", **attributes)
-        key = (signal.account_id, signal.symbol)
-        await self._write(Change(signal, guard=guard, unguard=key if unguard else None))
+        await self._write(Change(signal, guard=guard, unguard=unguard))
         if signal.state.final:
             self.ended.set()
 
-    async def record(self, *, guard: Guard | None = None, unguard: bool = False) -> None:
-        """Writes the noted steps and what is watched; the signal itself stays as it is."""
-        key = (self.signal.account_id, self.signal.symbol)
-        await self._write(Change(self.signal, guard=guard, unguard=key if unguard else None))
+    async def record(self, *, unguard: frozenset[Side] = frozenset()) -> None:
+        """Writes the noted steps and what is watched no more; the signal itself stays as it is."""
+        await self._write(Change(self.signal, unguard=unguard))
 
-    async def put(self, legs: Sequence[Leg], *, state: SignalState | None = None) -> None:
-        """Writes legs as they are now, and the signal's new state if one is given."""
+    async def put(self, legs: Sequence[Leg], *, guard: Guard | None = None) -> None:
+        """Writes legs as they are now, and a position to watch if one is given."""
         signal = self.signal
         for leg in legs:
             before = _same(signal, leg)
@@ -79,22 +79,20 @@ class Progress:
             if before is None or before.state is not leg.state:
                 self._noted.append(_step_of(leg))
             signal = signal.with_leg(leg)
-        if state is not None:
-            signal = signal.moved_to(state)
-        await self._write(Change(signal, legs=tuple(legs)))
+        await self._write(Change(signal, legs=tuple(legs), guard=guard))
 
     async def _write(self, change: Change) -> None:
         steps, self._noted = tuple(self._noted), []
         try:
             await self._journal.write(replace(change, steps=steps))
         except BaseException:
-            # It may have been written all the same.
+            # It may have been written all the same. Its steps are not kept: what was not written is done
+            # again and noted again, what was written must not stand in the history twice.
             self._behind = True
-            self._noted[:0] = steps
             raise
         self.signal = _merged(self.signal, change)
 
-    def guard(self, *, entry_open: bool) -> Guard:
+    def guard(self) -> Guard:
         """That the signal's position is to be watched."""
         signal = self.signal
         assert signal.plan is not None
@@ -104,7 +102,6 @@ class Progress:
             symbol=signal.symbol,
             signal_id=signal.id,
             side=signal.plan.side,
-            entry_open=entry_open,
         )
 
 

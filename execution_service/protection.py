@@ -6,18 +6,18 @@ partial fills and additions are covered without a new order.
 
 import asyncio
 import logging
-import time
+from collections.abc import Awaitable, Coroutine, Iterable
 from dataclasses import dataclass
 from decimal import Decimal
 
 from execution_service.accounts import Account
-from execution_service.closing import clear_leftovers
+from execution_service.closing import mend_clock
 from execution_service.exchanges import errors
-from execution_service.exchanges.types import Position
-from execution_service.journal import Journal
-from execution_service.orders import Orders
+from execution_service.exchanges.types import Order, OrderKind, Position
+from execution_service.leftovers import Leftovers, entries_of, protection_of
+from execution_service.orders import Orders, OutcomeHidden
 from execution_service.progress import Progress
-from execution_service.signals import Leg, LegKind, LegState, OrderSide, Plan
+from execution_service.signals import Leg, LegKind, LegState, OrderSide, Plan, Signal
 from tradekit.market.instrument import Instrument
 from tradekit.market.sizing import (
     DEFAULT_STOP_ATR,
@@ -37,6 +37,11 @@ log = logging.getLogger(__name__)
 # promised.
 STOP_DEADLINE_S = 8.0
 RETRY_PAUSE_S = 0.3
+# A target that is refused for now is tried again this often, and never for so long that a close would wait.
+TARGET_ATTEMPTS = 5
+LONGEST_TARGET_PAUSE_S = 2.0
+# A second refusal of this kind may be for a reason that has just been mended.
+STOP_REFUSALS = 3
 DEFAULT_STOP = Level(LevelKind.ATR, DEFAULT_STOP_ATR)
 DEFAULT_TARGETS = (Target(Level(LevelKind.ATR, DEFAULT_TARGET_ATR), Decimal(1)),)
 
@@ -54,22 +59,25 @@ class NotProtected(Exception):
     message: str
 
 
+_Orders = list[tuple[Signal, Leg]]
+
+
 class Protection:
     """Places stop, targets and trailing stop for the position that a signal's entry opened."""
 
     def __init__(
-        self, progress: Progress, account: Account, journal: Journal, instrument: Instrument, plan: Plan
+        self, progress: Progress, account: Account, leftovers: Leftovers, instrument: Instrument, plan: Plan
     ) -> None:
         self._progress = progress
         self._account = account
-        self._journal = journal
+        self._leftovers = leftovers
         self._instrument = instrument
         self._plan = plan
         self._orders = Orders(progress, account, plan.side)
         self._side = OrderSide.closing(plan.side)
 
     async def place(self, position: Position, entry_price: Decimal) -> None:
-        """Puts the stop and everything else in place; returns when the stop is live.
+        """Puts the stop and everything else in place; returns when that is done.
 
         Args:
             position: As it is on the exchange now.
@@ -79,23 +87,68 @@ class Protection:
             NotProtected: No stop can be placed.
         """
         try:
-            stop_trigger = self._stop_trigger(entry_price)
+            trigger = self._stop_trigger(entry_price)
         except StopOnWrongSide as error:
             raise NotProtected("STOP_ON_WRONG_SIDE", f"The price has passed the stop: {error}.") from error
-        # An earlier stop for the whole position covers this one too, until its place is needed.
-        await clear_leftovers(self._journal, self._account, self._progress.signal, keep=self._own_ids())
-        async with asyncio.TaskGroup() as group:
-            stop = group.create_task(self._place_stop(stop_trigger))
-            for index, (target, quantity) in enumerate(self._targets(position, entry_price)):
-                group.create_task(self._place_target(index, target, quantity))
-            if self._progress.signal.alert.trailing_percent is not None:
-                group.create_task(self._place_trailing(position))
-        problem = stop.result()
-        if problem is not None:
-            raise problem
+        earlier = await self._earlier()
+        targets = [asyncio.create_task(work) for work in self._other_orders(position, entry_price, earlier)]
+        try:
+            # It comes first: the tasks begin when this has to wait.
+            await self._place_stop_in_time(trigger, earlier)
+        except BaseException:
+            # Nothing that is going on beside it may hold up what must be done now.
+            for task in targets:
+                task.cancel()
+            await asyncio.gather(*targets, return_exceptions=True)
+            raise
+        await _all(targets)
+        # An entry that rests on the other side would eat into the position that is wanted now.
+        await self._cancel(earlier, LegKind.ENTRY)
 
-    def _own_ids(self) -> frozenset[str]:
-        return frozenset(leg.client_order_id for leg in self._progress.signal.legs)
+    async def _place_stop_in_time(self, trigger: Decimal, earlier: _Orders) -> None:
+        """The stop, or why there is none, before the position has been open for too long."""
+        try:
+            async with asyncio.timeout(STOP_DEADLINE_S):
+                # Binance takes one stop for the whole position; until now the earlier one covered this too.
+                await self._cancel(earlier, LegKind.STOP_LOSS)
+                await self._place_stop(trigger)
+        except TimeoutError as error:
+            message = "The exchange did not confirm the stop in time."
+            raise NotProtected("STOP_NOT_PLACED", message) from error
+        except OutcomeHidden as error:
+            raise NotProtected(error.reason, error.message) from error
+
+    async def _earlier(self) -> _Orders:
+        """What other signals have placed and is to go: this side's protection, the other side's entries."""
+        own, side = self._progress.signal.id, self._plan.side
+        replaced = protection_of(frozenset({side}))
+        contrary = entries_of(frozenset({side.opposite}))
+        return await self._leftovers.waiting(
+            lambda owner, leg: owner.id != own and (replaced(owner, leg) or contrary(owner, leg))
+        )
+
+    async def _cancel(self, earlier: _Orders, kind: LegKind) -> None:
+        orders = [(owner, leg) for owner, leg in earlier if leg.kind is kind]
+        if orders:
+            await self._leftovers.cancel(orders)
+
+    def _other_orders(
+        self, position: Position, entry_price: Decimal, earlier: _Orders
+    ) -> list[Coroutine[object, object, None]]:
+        async def trailing() -> None:
+            await self._cancel(earlier, LegKind.TRAILING_STOP)
+            if self._progress.signal.alert.trailing_percent is not None:
+                await self._place_trailing(position)
+
+        async def targets() -> None:
+            await self._cancel(earlier, LegKind.TAKE_PROFIT)
+            await _all(
+                self._place_target(index, *target)
+                for index, target in enumerate(self._targets(position, entry_price))
+                if target is not None
+            )
+
+        return [targets(), trailing()]
 
     def _stop_trigger(self, entry_price: Decimal) -> Decimal:
         return stop_price(
@@ -108,16 +161,18 @@ class Protection:
 
     def _targets(
         self, position: Position, entry_price: Decimal
-    ) -> list[tuple[Decimal | None, Decimal | None]]:
-        """(trigger price, None if passed already; quantity, None for the whole position) of each target."""
+    ) -> list[tuple[Decimal | None, Decimal | None] | None]:
+        """(trigger price, None if passed already; quantity, None for the whole position) of each target.
+
+        A target is None when its share is too small for an order of its own; it is in another one's then.
+        """
         targets = self._progress.signal.alert.take_profits or DEFAULT_TARGETS
         parts: list[Decimal | None] = [None]
         if len(targets) > 1 or targets[0].share < 1:
             parts = list(split_targets(position.quantity, targets, self._instrument))
         return [
-            (self._target_trigger(target, entry_price), part)
+            None if part == 0 else (self._target_trigger(target, entry_price), part)
             for target, part in zip(targets, parts, strict=True)
-            if part != 0
         ]
 
     def _target_trigger(self, target: Target, entry_price: Decimal) -> Decimal | None:
@@ -132,29 +187,30 @@ class Protection:
         except StopOnWrongSide:
             return None
 
-    async def _place_stop(self, trigger: Decimal) -> NotProtected | None:
-        """Places the stop; tries again until the deadline. Returns why it could not be done, or None."""
-        deadline = time.monotonic() + STOP_DEADLINE_S
+    async def _place_stop(self, trigger: Decimal) -> None:
+        """Places the stop; tries again as long as it makes sense.
+
+        Raises:
+            NotProtected: It cannot be placed.
+        """
         refusals = 0
         while True:
             try:
                 leg = await self._orders.place(self._stop_leg(trigger))
                 if leg.state in (LegState.OPEN, LegState.FILLED):
-                    return None
+                    return
                 refusals += 1
             except errors.WouldTrigger as error:
-                return NotProtected("STOP_WOULD_TRIGGER", error.message)
+                raise NotProtected("STOP_WOULD_TRIGGER", error.message) from error
             except errors.NotSent as error:
-                if isinstance(error, errors.ClockSkew):
-                    await self._account.market_data.market.refresh_clock()
-                wait = max(RETRY_PAUSE_S, error.retry_after.total_seconds())
-                if time.monotonic() + wait > deadline:
-                    return NotProtected("STOP_NOT_PLACED", f"The stop could not be placed: {error.message}")
-                await asyncio.sleep(wait)
+                await mend_clock(self._account, error)
+                await asyncio.sleep(max(RETRY_PAUSE_S, error.retry_after.total_seconds()))
             except errors.Refused as error:
                 refusals += 1
-                if refusals > 1:
-                    return NotProtected("STOP_REFUSED", error.message)
+                if refusals > 1 and await self._is_covered(error):
+                    return
+                if refusals >= STOP_REFUSALS or isinstance(error, errors.KeyRejected):
+                    raise NotProtected("STOP_REFUSED", error.message) from error
                 await self._make_room(error)
 
     async def _make_room(self, error: errors.Refused) -> None:
@@ -162,7 +218,25 @@ class Protection:
         if isinstance(error, errors.RulesChanged):
             self._account.market_data.forget_rules()
         if isinstance(error, errors.ProtectionExists):
-            await clear_leftovers(self._journal, self._account, self._progress.signal, keep=frozenset())
+            await self._cancel(await self._earlier(), LegKind.STOP_LOSS)
+        await asyncio.sleep(RETRY_PAUSE_S)
+
+    async def _is_covered(self, error: errors.Refused) -> bool:
+        """Whether a stop for the whole position that is not in our journal stands in the way: it protects."""
+        if not isinstance(error, errors.ProtectionExists):
+            return False
+        try:
+            orders = await self._account.exchange.get_open_orders(self._progress.signal.symbol)
+        except errors.ExchangeError:
+            return False
+        found = next((order for order in orders if self._covers(order)), None)
+        if found is None:
+            return False
+        self._progress.note("stop_loss.others_stop_stays", client_order_id=found.client_order_id)
+        return True
+
+    def _covers(self, order: Order) -> bool:
+        return order.kind is OrderKind.STOP_LOSS and order.quantity is None and order.side is self._side
 
     def _stop_leg(self, trigger: Decimal) -> Leg:
         known = self._progress.signal.leg(LegKind.STOP_LOSS)
@@ -175,40 +249,77 @@ class Protection:
         if trigger is None:
             self._progress.note("take_profit.passed", leg=f"take_profit.{index}")
             return
-        leg = self._progress.signal.leg(LegKind.TAKE_PROFIT, index)
-        if leg is None or leg.state is LegState.REFUSED:
-            leg = self._orders.new_leg(
-                LegKind.TAKE_PROFIT, index, side=self._side, trigger_price=trigger, quantity=quantity
-            )
-        await self._try_optional(leg)
+        await self._place_optional(
+            LegKind.TAKE_PROFIT, index, quantity=quantity, trigger_price=trigger, trailing_percent=None
+        )
 
     async def _place_trailing(self, position: Position) -> None:
-        leg = self._progress.signal.leg(LegKind.TRAILING_STOP)
-        if leg is None or leg.state is LegState.REFUSED:
-            leg = self._orders.new_leg(
-                LegKind.TRAILING_STOP,
-                side=self._side,
-                quantity=position.quantity,
-                trailing_percent=self._progress.signal.alert.trailing_percent,
-            )
-        await self._try_optional(leg)
+        await self._place_optional(
+            LegKind.TRAILING_STOP,
+            0,
+            quantity=position.quantity,
+            trigger_price=None,
+            trailing_percent=self._progress.signal.alert.trailing_percent,
+        )
 
-    async def _try_optional(self, leg: Leg) -> None:
-        for attempt in range(5):
-            try:
-                await self._orders.place(leg)
+    async def _place_optional(
+        self,
+        kind: LegKind,
+        index: int,
+        *,
+        quantity: Decimal | None,
+        trigger_price: Decimal | None,
+        trailing_percent: Decimal | None,
+    ) -> None:
+        """Places an order that the position can do without, in the place of a smaller one of its own."""
+        leg = self._progress.signal.leg(kind, index)
+        if leg is not None and _smaller(leg, quantity):
+            own_id = leg.client_order_id
+            await self._leftovers.withdraw(lambda owner, old: old.client_order_id == own_id)
+            leg = self._progress.signal.leg(kind, index)
+        for attempt in range(TARGET_ATTEMPTS):
+            if leg is None or leg.state in (LegState.REFUSED, LegState.CANCELED):
+                leg = self._orders.new_leg(
+                    kind,
+                    index,
+                    side=self._side,
+                    quantity=quantity,
+                    trigger_price=trigger_price,
+                    trailing_percent=trailing_percent,
+                )
+            if await self._is_settled(leg, attempt):
                 return
-            except errors.NotSent as error:
-                await asyncio.sleep(max(RETRY_PAUSE_S * 2**attempt, error.retry_after.total_seconds()))
-            except errors.Refused as error:
-                log.warning("target.refused", extra={"leg": leg.kind.value, "reason": error.reason})
-                return
-            assert leg.side is not None
-            leg = self._orders.new_leg(
-                leg.kind,
-                leg.index,
-                side=leg.side,
-                trigger_price=leg.trigger_price,
-                quantity=leg.quantity,
-                trailing_percent=leg.trailing_percent,
-            )
+            leg = self._progress.signal.leg(kind, index)
+
+    async def _is_settled(self, leg: Leg, attempt: int) -> bool:
+        """Sends an order that the position can do without; False: it is worth another attempt."""
+        try:
+            await self._orders.place(leg)
+        except errors.NotSent as error:
+            await mend_clock(self._account, error)
+            wait = max(RETRY_PAUSE_S * 2**attempt, error.retry_after.total_seconds())
+            if wait > LONGEST_TARGET_PAUSE_S or attempt + 1 == TARGET_ATTEMPTS:
+                self._progress.note(f"{leg.kind.value}.given_up", reason=error.reason, message=error.message)
+                return True
+            await asyncio.sleep(wait)
+            return False
+        except (errors.Refused, OutcomeHidden) as error:
+            log.warning("target.refused", extra={"leg": leg.kind.value, "reason": error.reason})
+        return True
+
+
+async def _all(works: Iterable[Awaitable[None]]) -> None:
+    """Does all of them to their ends, then raises what the first one that failed has raised."""
+    for outcome in await asyncio.gather(*works, return_exceptions=True):
+        if outcome is not None:
+            raise outcome
+
+
+def _smaller(leg: Leg, quantity: Decimal | None) -> bool:
+    """Whether a resting order covers less than it should by now: its entry has filled some more."""
+    return (
+        leg.state is LegState.OPEN
+        and leg.quantity is not None
+        and quantity is not None
+        and leg.quantity < quantity
+    )

@@ -37,6 +37,11 @@ class ExecutionServicer(execution_pb2_grpc.ExecutionServiceServicer):
         self._executor = executor
         self._accounts = accounts
         self._journal = journal
+        self._stopping = False
+
+    def stop(self) -> None:
+        """Ends the streams that would go on for ever."""
+        self._stopping = True
 
     async def ExecuteSignal(
         self, request: pb.ExecuteSignalRequest, context: Context
@@ -94,7 +99,7 @@ class ExecutionServicer(execution_pb2_grpc.ExecutionServiceServicer):
     ) -> AsyncIterator[pb.WatchEventsResponse]:
         """Sends events in order, then new ones as they happen."""
         cursor = request.after_cursor
-        while True:
+        while not self._stopping:
             try:
                 events = await self._journal.events_after(cursor, EVENT_PAGE)
             except ValueError:

@@ -4,14 +4,18 @@ from collections.abc import Sequence
 
 import grpc
 
-from execution_service.exchanges.errors import OutcomeUnknown, Refused, Unreachable
+from execution_service.exchanges.errors import ExchangeError, OutcomeUnknown, Refused, Unreachable
 from execution_service.exchanges.types import AccountKey, Environment
 from tradekit.service.batching import Batcher, Overloaded
 from tradekit.service.channel import call, call_metadata
 from tradekit.service.errors import (
-    DeadlineExceeded,
+    DataLoss,
+    FailedPrecondition,
+    InvalidArgument,
+    NotFound,
+    PermissionDenied,
     ServiceError,
-    Unavailable,
+    Unauthenticated,
     code_from_number,
     from_parts,
 )
@@ -66,10 +70,10 @@ class Signer:
         """
         try:
             result = await self._batcher.submit(item)
-        except (Unavailable, DeadlineExceeded, Overloaded) as error:
-            raise Unreachable("The key vault does not answer.", reason="VAULT_UNAVAILABLE") from error
+        except Overloaded as error:
+            raise _sick("Too many requests wait for the key vault.") from error
         except ServiceError as error:
-            raise Refused(error.message, reason=error.reason) from error
+            raise _meaning(error) from error
         if result.HasField("error"):
             raise _refusal(result.error)
         return result.signed
@@ -89,10 +93,25 @@ class Signer:
         return list(response.results)
 
 
-def _refusal(error: vault_pb2.SignError) -> OutcomeUnknown | Refused:
+# The vault's decision about the request itself; everything else is a vault that is not well, which must
+# neither reject an entry for good nor stop a close.
+_DECISIONS = (InvalidArgument, Unauthenticated, PermissionDenied, NotFound, FailedPrecondition, DataLoss)
+
+
+def _refusal(error: vault_pb2.SignError) -> ExchangeError:
     if error.reason == "ORDER_ALREADY_SIGNED":
         return OutcomeUnknown(error.message, reason=error.reason)
     cause = from_parts(code_from_number(error.status_code), error.reason, error.message)
-    refusal = Refused(error.message, reason=error.reason)
-    refusal.__cause__ = cause
-    return refusal
+    meaning = _meaning(cause)
+    meaning.__cause__ = cause
+    return meaning
+
+
+def _meaning(error: ServiceError) -> ExchangeError:
+    if isinstance(error, _DECISIONS):
+        return Refused(error.message, reason=error.reason)
+    return _sick("The key vault does not answer.")
+
+
+def _sick(message: str) -> Unreachable:
+    return Unreachable(message, reason="VAULT_UNAVAILABLE")

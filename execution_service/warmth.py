@@ -18,10 +18,13 @@ PRICE_PAUSE_S = 2.0
 CLOCK_PAUSE_S = 60.0
 # An account that had an alert within this is expected to have another one.
 EXPECTED_AGAIN = timedelta(days=7)
-# Balance and positions of an account count 10 of the 2,400 that Binance allows an address in a minute; they
-# are asked for so seldom that all accounts together take at most half of it.
-ACCOUNT_QUESTIONS_PER_SECOND = 2.0
+# Balance and positions of an account count 10 of the 2,400 that Binance allows an address in a minute. All
+# accounts together take at most a quarter of it, the watch another quarter, prices and ranges an eighth: what
+# is left belongs to orders.
+ACCOUNTS_PER_SECOND = 1.0
 ACCOUNT_PAUSE_S = 10.0
+# At the start, while interrupted signals are taken up, which must not wait for us: 6 for each market.
+REMEMBER_PAUSE_S = 0.5
 
 
 class Warmth:
@@ -43,6 +46,7 @@ class Warmth:
                 await account.market_data.average_true_range(symbol, None)
             except (errors.ExchangeError, ServiceError) as error:
                 log.info("warmth.account", extra={"account_id": str(account_id), "reason": error.reason})
+            await asyncio.sleep(REMEMBER_PAUSE_S)
 
     async def run(self) -> None:
         """Keeps warm until it is cancelled."""
@@ -62,7 +66,9 @@ class Warmth:
             accounts = self._expected()
             for account in accounts:
                 await self._quietly(account.keep_warm(), "warmth.account")
-            await asyncio.sleep(max(ACCOUNT_PAUSE_S, len(accounts) / ACCOUNT_QUESTIONS_PER_SECOND))
+                # Spread, so that an order never waits behind a burst of questions.
+                await asyncio.sleep(1 / ACCOUNTS_PER_SECOND)
+            await asyncio.sleep(max(ACCOUNT_PAUSE_S - len(accounts) / ACCOUNTS_PER_SECOND, 0.1))
 
     async def _keep_clocks(self) -> None:
         while True:

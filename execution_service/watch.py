@@ -1,142 +1,200 @@
-"""Watches the positions that we opened until they are gone.
+"""Watches the positions that we opened and the entries that rest, until they are gone.
 
 When a stop or target (or a person) has closed a position, what is left of its orders is cancelled, so that
-it can never touch the next one; when a resting entry begins to fill, its position is protected.
+it can never touch the next one. When a resting entry fills, its position is protected. A position whose
+protection was interrupted is protected again.
 """
 
 import asyncio
 import logging
 import uuid
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 
 from execution_service.accounts import Account, Accounts
-from execution_service.closing import clear_leftovers
 from execution_service.exchanges import errors
-from execution_service.exchanges.types import Order, OrderRef, OrderStatus, Position
+from execution_service.exchanges.types import OrderRef, OrderStatus, Position
 from execution_service.executor import OrderExecutor
 from execution_service.journal import Guard, Journal
+from execution_service.leftovers import Leftovers, protection_of
 from execution_service.orders import updated
 from execution_service.progress import Progress
 from execution_service.signals import Leg, LegKind, LegState, Signal
+from tradekit.market.sizing import Side
 from tradekit.service.errors import ServiceError
 
 log = logging.getLogger(__name__)
 
 PAUSE_S = 2.0
-# A question about an account's positions counts 5 of the 2,400 that Binance allows an address in a minute;
-# what is watched may take a quarter of that.
-ACCOUNTS_PER_SECOND = 2.0
+# What the questions of one round count of the 2,400 that Binance allows an address in a minute, and how much
+# of it all rounds may take: a quarter.
+POSITIONS_WEIGHT, ENTRY_WEIGHT = 5, 1
+WEIGHT_PER_SECOND = 10.0
+# A list of positions may lag behind a fill: gone is what two lists, this far apart, do not hold.
+SECOND_LOOK_S = 0.4
+
+AccountName = tuple[uuid.UUID, uuid.UUID]
+
+
+@dataclass(slots=True)
+class Watched:
+    """What is watched of one account."""
+
+    guards: list[Guard] = field(default_factory=list)
+    entries: list[Signal] = field(default_factory=list)
 
 
 class Watch:
-    """Looks at every watched position, again and again."""
+    """Looks at everything that is watched, again and again; a slow account does not hold up the others."""
 
     def __init__(self, executor: OrderExecutor, accounts: Accounts, journal: Journal) -> None:
         self._executor = executor
         self._accounts = accounts
         self._journal = journal
+        self._looks: dict[AccountName, asyncio.Task[None]] = {}
 
     async def run(self) -> None:
         """Watches until it is cancelled."""
-        while True:
-            try:
-                guards = await self._journal.guards()
-                await self.look(guards)
-            except ServiceError as error:
-                log.warning("watch.waits", extra={"reason": error.reason})
-                guards = []
-            accounts = len({guard.account_id for guard in guards})
-            await asyncio.sleep(max(PAUSE_S, accounts / ACCOUNTS_PER_SECOND))
+        try:
+            while True:
+                weight = await self._begin_round()
+                await asyncio.sleep(max(PAUSE_S, weight / WEIGHT_PER_SECOND))
+        finally:
+            looks = list(self._looks.values())
+            for look in looks:
+                look.cancel()
+            await asyncio.gather(*looks, return_exceptions=True)
 
-    async def look(self, guards: Sequence[Guard]) -> None:
-        """Looks at these positions once."""
-        by_account: dict[tuple[uuid.UUID, uuid.UUID], list[Guard]] = {}
-        for guard in guards:
-            by_account.setdefault((guard.user_id, guard.account_id), []).append(guard)
-        for (user_id, account_id), watched in by_account.items():
-            try:
-                account = await self._accounts.get(str(user_id), str(account_id))
-                await self._look_at(account, watched)
-            except (errors.ExchangeError, ServiceError) as error:
-                log.warning("watch.account", extra={"account_id": str(account_id), "reason": error.reason})
+    async def _begin_round(self) -> int:
+        """Begins to look at each account that is not being looked at; returns what the questions weigh."""
+        try:
+            accounts = await self._watched()
+        except ServiceError as error:
+            log.warning("watch.waits", extra={"reason": error.reason})
+            return 0
+        for name, watched in accounts.items():
+            if name not in self._looks:
+                self._looks[name] = asyncio.create_task(self._look(name, watched))
+        entries = sum(len(watched.entries) for watched in accounts.values())
+        return POSITIONS_WEIGHT * len(accounts) + ENTRY_WEIGHT * entries
 
-    async def _look_at(self, account: Account, guards: Sequence[Guard]) -> None:
-        positions = await account.exchange.get_positions()
-        for guard in guards:
-            if self._executor.busy(guard.account_id, guard.symbol):
-                continue
-            if guard.entry_open:
-                await self._follow_entry(account, guard, held=_held(positions, guard))
-            elif not _held(positions, guard):
-                await self._end(account, guard)
+    async def _watched(self) -> dict[AccountName, Watched]:
+        accounts: dict[AccountName, Watched] = {}
+        for guard in await self._journal.guards():
+            accounts.setdefault((guard.user_id, guard.account_id), Watched()).guards.append(guard)
+        for signal in await self._journal.resting_entries():
+            accounts.setdefault((signal.user_id, signal.account_id), Watched()).entries.append(signal)
+        return accounts
 
-    async def _follow_entry(self, account: Account, guard: Guard, *, held: bool) -> None:
-        """An entry that rests: protects what it fills, and ends it with its position."""
-        signal = await self._journal.get(guard.signal_id)
-        entry = signal.leg(LegKind.ENTRY)
-        assert entry is not None
-        ref = OrderRef(guard.symbol, entry.client_order_id, conditional=False)
-        if entry.filled_quantity and not held:
-            await account.exchange.cancel_order(ref, signal_id=str(signal.id))
-        order = await account.exchange.find_order(ref)
-        if order is None or updated(entry, order) == entry:
+    async def _look(self, name: AccountName, watched: Watched) -> None:
+        try:
+            account = await self._accounts.get(*map(str, name))
+            positions = await account.positions_now()
+            for signal in watched.entries:
+                await self._look_at_entry(account, signal, positions)
+            for guard in watched.guards:
+                await self._look_at_position(account, guard, positions)
+        except (errors.ExchangeError, ServiceError) as error:
+            log.warning("watch.account", extra={"account_id": str(name[1]), "reason": error.reason})
+        except Exception:
+            # Nobody stands above this task, and the next round begins anew.
+            log.exception("watch.broke_down", extra={"account_id": str(name[1])})
+        finally:
+            del self._looks[name]
+
+    async def _look_at_entry(self, account: Account, signal: Signal, positions: Sequence[Position]) -> None:
+        entry, plan = signal.leg(LegKind.ENTRY), signal.plan
+        if entry is None or plan is None or self._executor.busy(signal.account_id, signal.symbol):
+            return
+        orphan = entry.filled_quantity > 0 and not _held(positions, signal.symbol, plan.side)
+        if not orphan:
+            order = await account.exchange.find_order(_ref(signal, entry))
+            if order is None or updated(entry, order) == entry:
+                return
+
+        async def story(progress: Progress) -> None:
+            await self._entry_moved(progress, account, plan.side)
+
+        await self._executor.run_beside(signal, story)
+
+    async def _entry_moved(self, progress: Progress, account: Account, side: Side) -> None:
+        """An entry that rests has filled some more, has ended, or has lost the position that it opened."""
+        entry = progress.signal.leg(LegKind.ENTRY)
+        if entry is None or entry.state is not LegState.OPEN:
+            return
+        if entry.filled_quantity and await self._is_gone(account, progress.signal.symbol, side):
+            leftovers = Leftovers(progress, account, self._journal)
+            moved = await leftovers.cancelled(progress.signal, entry)
+        else:
+            order = await account.exchange.find_order(_ref(progress.signal, entry))
+            if order is None:
+                return
+            moved = updated(entry, order)
+        if moved == entry:
+            return
+        grown = moved.filled_quantity > entry.filled_quantity
+        # Filled and watched in one write: whatever happens next, the position will get its stop.
+        await progress.put([moved], guard=progress.guard() if grown else None)
+        if grown:
+            account.traded()
+            await self._executor.protect_late(progress, account)
+
+    async def _look_at_position(self, account: Account, guard: Guard, positions: Sequence[Position]) -> None:
+        held = _held(positions, guard.symbol, guard.side)
+        if self._executor.busy(guard.account_id, guard.symbol) or (held and guard.has_stop):
             return
 
         async def story(progress: Progress) -> None:
-            await self._entry_moved(progress, account, order, entry)
+            if not await self._is_gone(account, guard.symbol, guard.side):
+                await self._protect_again(progress, account)
+            else:
+                await self._settle(progress, account, guard.side)
 
-        await self._executor.run_beside(signal, story)
+        await self._executor.run_beside(await self._journal.get(guard.signal_id), story)
 
-    async def _entry_moved(self, progress: Progress, account: Account, order: Order, entry: Leg) -> None:
-        await progress.put([updated(entry, order)])
-        account.traded()
-        if order.filled_quantity == 0:
-            await progress.record(unguard=True)
-        elif entry.filled_quantity == 0 or order.filled_quantity > entry.filled_quantity:
-            await self._executor.protect_late(progress)
-        elif order.status is not OrderStatus.OPEN:
-            await progress.record(guard=progress.guard(entry_open=False))
+    async def _is_gone(self, account: Account, symbol: str, side: Side) -> bool:
+        """Looked at again, now that no signal of this market can be on its way."""
+        if _held(await account.exchange.get_positions(symbol), symbol, side):
+            return False
+        await asyncio.sleep(SECOND_LOOK_S)
+        return not _held(await account.exchange.get_positions(symbol), symbol, side)
 
-    async def _end(self, account: Account, guard: Guard) -> None:
+    async def _protect_again(self, progress: Progress, account: Account) -> None:
+        stop = progress.signal.leg(LegKind.STOP_LOSS)
+        if not progress.signal.state.final or (stop is not None and stop.state is LegState.OPEN):
+            return  # its own story protects it, or has just done so
+        await self._executor.protect_late(progress, account)
+
+    async def _settle(self, progress: Progress, account: Account, side: Side) -> None:
         """The position is gone: notes why, and cancels what is left of its orders."""
-        signal = await self._journal.get(guard.signal_id)
-
-        async def story(progress: Progress) -> None:
-            # Looked at again, now that no signal of this market can be on its way.
-            if _held(await account.exchange.get_positions(guard.symbol), guard):
-                return
-            await self._settle(progress, account)
-
-        await self._executor.run_beside(signal, story)
-
-    async def _settle(self, progress: Progress, account: Account) -> None:
         ended = [await self._ended(account, progress.signal, leg) for leg in progress.signal.legs]
         changed = [leg for leg in ended if leg is not None]
-        filled = [leg for leg in changed if leg.state is LegState.FILLED]
-        await clear_leftovers(
-            self._journal, account, progress.signal, keep=frozenset(leg.client_order_id for leg in changed)
-        )
+        if changed:
+            await progress.put(changed)
+        leftovers = Leftovers(progress, account, self._journal)
+        await leftovers.withdraw(protection_of(frozenset({side})))
         account.traded()
+        filled = [leg for leg in changed if leg.state is LegState.FILLED]
         attributes = {"by": filled[0].kind.value if filled else "somebody_else"}
         if filled and filled[0].average_price is not None:
             attributes["price"] = str(filled[0].average_price.normalize())
-        if changed:
-            await progress.put(changed)
         progress.note("position.closed", **attributes)
-        await progress.record(unguard=True)
+        await progress.record(unguard=frozenset({side}))
         log.info("position.closed", extra={"signal_id": str(progress.signal.id)} | attributes)
 
     async def _ended(self, account: Account, signal: Signal, leg: Leg) -> Leg | None:
         """The leg as it ended on the exchange; None when it is not one that waited there, or still does."""
         if leg.state is not LegState.OPEN or not leg.kind.conditional:
             return None
-        ref = OrderRef(signal.symbol, leg.client_order_id, conditional=True)
-        order = await account.exchange.find_order(ref)
+        order = await account.exchange.find_order(_ref(signal, leg))
         if order is None:
             return replace(leg, state=LegState.CANCELED)
         return None if order.status is OrderStatus.OPEN else updated(leg, order)
 
 
-def _held(positions: Sequence[Position], guard: Guard) -> bool:
-    return any(held.symbol == guard.symbol and held.side is guard.side for held in positions)
+def _ref(signal: Signal, leg: Leg) -> OrderRef:
+    return OrderRef(signal.symbol, leg.client_order_id, leg.kind.conditional)
+
+
+def _held(positions: Sequence[Position], symbol: str, side: Side) -> bool:
+    return any(held.symbol == symbol and held.side is side for held in positions)

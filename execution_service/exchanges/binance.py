@@ -6,22 +6,14 @@ answer to a new order documents no average price any more: it is read from the o
 """
 
 from collections.abc import Awaitable, Callable, Sequence
-from datetime import UTC, datetime, timedelta
-from decimal import Decimal, InvalidOperation
+from datetime import datetime, timedelta
+from decimal import Decimal
 from typing import Any, TypeVar
 
+from execution_service.exchanges import binance_answers as answers
 from execution_service.exchanges import errors
-from execution_service.exchanges.http import Answer, Host
-from execution_service.exchanges.types import (
-    AccountKey,
-    Balance,
-    Order,
-    OrderKind,
-    OrderRef,
-    OrderStatus,
-    Position,
-    Send,
-)
+from execution_service.exchanges.http import Host
+from execution_service.exchanges.types import AccountKey, Balance, Order, OrderRef, Position, Send
 from execution_service.signals import OrderSide
 from tradekit.market.instrument import Instrument
 from tradekit.market.sizing import Side
@@ -32,37 +24,14 @@ from tradingbot.vault.v1 import vault_pb2
 
 T = TypeVar("T")
 
-CURRENCY = "USDT"
 QUERY_VALID_MS = 5_000
+QUERY_TIMEOUT_S = 5.0
+# After an order can be accepted no more, its answer is waited for this long; then the order is asked for.
+ANSWER_MARGIN_S = 1.0
 
 Sign = Callable[[vault_pb2.SignItem], Awaitable[vault_pb2.SignedRequest]]
 Parameters = dict[str, str]
 
-_ORDER_STATUS = {
-    "NEW": OrderStatus.OPEN,
-    "PARTIALLY_FILLED": OrderStatus.OPEN,
-    "FILLED": OrderStatus.FILLED,
-    "CANCELED": OrderStatus.CANCELED,
-    "EXPIRED": OrderStatus.CANCELED,
-    "EXPIRED_IN_MATCH": OrderStatus.CANCELED,
-    "REJECTED": OrderStatus.REFUSED,
-}
-_ALGO_STATUS = {
-    "NEW": OrderStatus.OPEN,
-    "TRIGGERING": OrderStatus.OPEN,
-    "TRIGGERED": OrderStatus.FILLED,
-    "FINISHED": OrderStatus.FILLED,
-    "CANCELED": OrderStatus.CANCELED,
-    "EXPIRED": OrderStatus.CANCELED,
-    "REJECTED": OrderStatus.REFUSED,
-}
-_KINDS = {
-    "MARKET": OrderKind.MARKET,
-    "LIMIT": OrderKind.LIMIT,
-    "STOP_MARKET": OrderKind.STOP_LOSS,
-    "TAKE_PROFIT_MARKET": OrderKind.TAKE_PROFIT,
-    "TRAILING_STOP_MARKET": OrderKind.TRAILING_STOP,
-}
 # Bars that Binance offers, longest first.
 _INTERVALS = tuple(
     (name, timedelta(minutes=minutes))
@@ -86,34 +55,37 @@ class BinanceMarket:
     async def refresh_clock(self) -> None:
         """Asks for the server's time; the answer is taken to be half a round trip old."""
         before = self._host.now()
-        body = await self._get("/fapi/v1/time", {})
+        served = await self._get("/fapi/v1/time", {}, lambda body: answers.instant(body["serverTime"]))
         after = self._host.now()
-        self._host.clock_offset = _instant(body["serverTime"]) - (before + (after - before) / 2)
+        self._host.clock_offset = served - (before + (after - before) / 2)
 
     async def instruments(self) -> dict[str, Instrument]:
         """The trading rules of all perpetuals."""
-        body = await self._get("/fapi/v1/exchangeInfo", {})
-        rows = [row for row in body["symbols"] if row.get("contractType") == "PERPETUAL"]
-        instruments = [_read(_instrument, row) for row in rows]
-        return {instrument.symbol: instrument for instrument in instruments}
+        return await self._get("/fapi/v1/exchangeInfo", {}, answers.instruments)
 
     async def last_prices(self) -> dict[str, Decimal]:
         """The price of the last trade of every symbol; weight 2."""
-        rows = await self._get("/fapi/v2/ticker/price", {})
-        return {row["symbol"]: _decimal(row["price"]) for row in rows}
+        return await self._get(
+            "/fapi/v2/ticker/price",
+            {},
+            lambda rows: {row["symbol"]: answers.decimal(row["price"]) for row in rows},
+        )
 
     async def candles(self, symbol: str, timeframe: Timeframe, count: int) -> Sequence[Candle]:
         """Closed candles, oldest first; Binance's last row is the unfinished one."""
         duration = timeframe.duration
         name, span = next((row for row in _INTERVALS if row[1] <= duration), _INTERVALS[-1])
         parameters = {"symbol": symbol, "interval": name, "limit": str(count + 1)}
-        rows = await self._get("/fapi/v1/klines", parameters)
+        candles = await self._get("/fapi/v1/klines", parameters, lambda rows: list(map(answers.candle, rows)))
         now = self.exchange_time()
-        candles = [_read(_candle, row) for row in rows]
         return [candle for candle in candles if candle.open_time + span <= now]
 
-    async def _get(self, path: str, parameters: Parameters) -> Any:
-        return _checked(await self._host.get(path, parameters), self._host)
+    async def _get(self, path: str, parameters: Parameters, read: Callable[[Any], T]) -> T:
+        try:
+            return answers.read(read, answers.checked(await self._host.get(path, parameters), self._host))
+        except errors.OutcomeUnknown as error:
+            # A question changes nothing: one without a readable answer was as good as not asked.
+            raise errors.Unreachable(error.message, exchange_code=error.exchange_code) from error
 
 
 class BinanceClient:
@@ -133,33 +105,25 @@ class BinanceClient:
 
     async def get_account_balance(self) -> Balance:
         """The USDT row of the futures wallet."""
-        rows = await self._query("GET", "/fapi/v3/balance", {})
-        row = next((row for row in rows if row["asset"] == CURRENCY), None)
-        if row is None:
-            return Balance(CURRENCY, Decimal(0), Decimal(0), Decimal(0))
-        return Balance(
-            currency=CURRENCY,
-            total=_decimal(row["balance"]),
-            available=_decimal(row["availableBalance"]),
-            unrealized_profit=_decimal(row["crossUnPnl"]),
-        )
+        return await self._query("GET", "/fapi/v3/balance", {}, answers.balance)
 
     async def get_positions(self, symbol: str | None = None) -> list[Position]:
         """The open positions; symbols with orders only are left out."""
-        rows = await self._query("GET", "/fapi/v3/positionRisk", {"symbol": symbol} if symbol else {})
-        positions = [_read(_position, row) for row in rows]
-        return [position for position in positions if position.quantity > 0]
+        parameters = {"symbol": symbol} if symbol else {}
+        return await self._query("GET", "/fapi/v3/positionRisk", parameters, answers.positions)
 
     async def get_leverage(self, symbol: str) -> int:
         """The symbol's leverage from its configuration."""
-        rows = await self._query("GET", "/fapi/v1/symbolConfig", {"symbol": symbol})
-        return int(rows[0]["leverage"])
+        return await self._query(
+            "GET", "/fapi/v1/symbolConfig", {"symbol": symbol}, lambda rows: int(rows[0]["leverage"])
+        )
 
     async def set_leverage(self, symbol: str, leverage: int, *, signal_id: str) -> int:
         """Sets the symbol's leverage for new and open positions alike."""
         parameters = {"symbol": symbol, "leverage": str(leverage)}
-        body = await self._query("POST", "/fapi/v1/leverage", parameters, signal_id=signal_id)
-        return int(body["leverage"])
+        return await self._query(
+            "POST", "/fapi/v1/leverage", parameters, lambda body: int(body["leverage"]), signal_id=signal_id
+        )
 
     async def create_market_order(
         self,
@@ -246,7 +210,7 @@ class BinanceClient:
         path, name = _place_of(ref)
         parameters = {"symbol": ref.symbol} if not ref.conditional else {}
         parameters[name] = ref.client_order_id
-        await self._query("DELETE", path, parameters, signal_id=signal_id)
+        await self._query("DELETE", path, parameters, lambda body: None, signal_id=signal_id)
 
     async def find_order(self, ref: OrderRef) -> Order | None:
         """Asks by our client order id."""
@@ -254,20 +218,20 @@ class BinanceClient:
         parameters = {"symbol": ref.symbol} if not ref.conditional else {}
         parameters[name] = ref.client_order_id
         try:
-            body = await self._query("GET", path, parameters)
+            return await self._query("GET", path, parameters, lambda body: _named(body, ref))
         except errors.OrderUnknown:
             return None
-        order = _read(_algo_order if ref.conditional else _order, body)
-        if order.client_order_id != ref.client_order_id or order.symbol != ref.symbol:
-            raise errors.OutcomeUnknown("The exchange answered with somebody else's order.")
-        return order
 
     async def get_open_orders(self, symbol: str | None = None) -> list[Order]:
         """Plain and conditional orders; Binance keeps them apart."""
         parameters = {"symbol": symbol} if symbol else {}
-        plain = await self._query("GET", "/fapi/v1/openOrders", parameters)
-        algo = await self._query("GET", "/fapi/v1/openAlgoOrders", parameters)
-        return [_read(_order, row) for row in plain] + [_read(_algo_order, row) for row in algo]
+        plain = await self._query(
+            "GET", "/fapi/v1/openOrders", parameters, lambda rows: list(map(answers.order, rows))
+        )
+        algo = await self._query(
+            "GET", "/fapi/v1/openAlgoOrders", parameters, lambda rows: list(map(answers.algo_order, rows))
+        )
+        return plain + algo
 
     async def _place_trigger(
         self,
@@ -296,8 +260,9 @@ class BinanceClient:
     async def _direction(self, position: Side, *, reduce_only: bool) -> Parameters:
         """Hedge mode names the position and forbids reduceOnly (-1106); one-way mode the opposite (-4061)."""
         if self._hedge_mode is None:
-            body = await self._query("GET", "/fapi/v1/positionSide/dual", {})
-            self._hedge_mode = body["dualSidePosition"] is True
+            self._hedge_mode = await self._query(
+                "GET", "/fapi/v1/positionSide/dual", {}, lambda body: body["dualSidePosition"] is True
+            )
         if self._hedge_mode:
             return {"positionSide": position.value.upper()}
         return {"reduceOnly": "true"} if reduce_only else {}
@@ -305,39 +270,57 @@ class BinanceClient:
     async def _place_order(self, symbol: str, side: OrderSide, parameters: Parameters, send: Send) -> Order:
         head = {"symbol": symbol, "side": side.value.upper()}
         body = await self._create("/fapi/v1/order", head | parameters, "newClientOrderId", send)
-        return _matching(_read(_order, body), symbol, side, send)
+        return _matching(answers.read(answers.order, body), symbol, side, send)
 
     async def _place_algo(self, symbol: str, side: OrderSide, parameters: Parameters, send: Send) -> Order:
         head = {"algoType": "CONDITIONAL", "symbol": symbol, "side": side.value.upper()}
         body = await self._create("/fapi/v1/algoOrder", head | parameters, "clientAlgoId", send)
-        return _matching(_read(_algo_order, body), symbol, side, send)
+        return _matching(answers.read(answers.algo_order, body), symbol, side, send)
 
     async def _create(self, path: str, parameters: Parameters, id_name: str, send: Send) -> Any:
         parameters = parameters | {
             id_name: send.client_order_id,
             "recvWindow": str(send.valid_ms),
-            "timestamp": str(_milliseconds(send.timestamp)),
+            "timestamp": str(answers.milliseconds(send.timestamp)),
         }
-        return await self._request("POST", path, parameters, send.signal_id)
+        timeout_s = send.valid_ms / 1000 + ANSWER_MARGIN_S
+        try:
+            return await self._request("POST", path, parameters, send.signal_id, timeout_s)
+        except errors.ModeChanged:
+            # The user has switched between one-way and hedge mode: it is read anew with the next order.
+            self._hedge_mode = None
+            raise
 
-    async def _query(self, method: str, path: str, parameters: Parameters, *, signal_id: str = "") -> Any:
+    async def _query(
+        self,
+        method: str,
+        path: str,
+        parameters: Parameters,
+        read: Callable[[Any], T],
+        *,
+        signal_id: str = "",
+    ) -> T:
         """A request that may be repeated: a lost answer means `Unreachable`, a wrong clock is mended once."""
-        for last in (False, True):
-            stamp = {
-                "recvWindow": str(QUERY_VALID_MS),
-                "timestamp": str(_milliseconds(self._host.exchange_time())),
-            }
+        try:
             try:
-                return await self._request(method, path, parameters | stamp, signal_id)
+                body = await self._stamped(method, path, parameters, signal_id)
             except errors.ClockSkew:
-                if last:
-                    raise
                 await BinanceMarket(self._host).refresh_clock()
-            except errors.OutcomeUnknown as error:
-                raise errors.Unreachable(error.message, exchange_code=error.exchange_code) from error
-        raise AssertionError("unreachable")
+                body = await self._stamped(method, path, parameters, signal_id)
+            return answers.read(read, body)
+        except errors.OutcomeUnknown as error:
+            raise errors.Unreachable(error.message, exchange_code=error.exchange_code) from error
 
-    async def _request(self, method: str, path: str, parameters: Parameters, signal_id: str) -> Any:
+    async def _stamped(self, method: str, path: str, parameters: Parameters, signal_id: str) -> Any:
+        stamp = {
+            "recvWindow": str(QUERY_VALID_MS),
+            "timestamp": str(answers.milliseconds(self._host.exchange_time())),
+        }
+        return await self._request(method, path, parameters | stamp, signal_id, QUERY_TIMEOUT_S)
+
+    async def _request(
+        self, method: str, path: str, parameters: Parameters, signal_id: str, timeout_s: float
+    ) -> Any:
         item = vault_pb2.SignItem(
             user_id=self.account.user_id,
             account_id=self.account.account_id,
@@ -348,7 +331,7 @@ class BinanceClient:
             signal_id=signal_id or None,
         )
         signed = await self._sign(item)
-        return _checked(await self._host.send(method, signed), self._host)
+        return answers.checked(await self._host.send(method, signed, timeout_s=timeout_s), self._host)
 
 
 def _place_of(ref: OrderRef) -> tuple[str, str]:
@@ -364,178 +347,8 @@ def _matching(order: Order, symbol: str, side: OrderSide, send: Send) -> Order:
     return order
 
 
-def _checked(answer: Answer, host: Host) -> Any:
-    """The body of a good answer.
-
-    Raises:
-        ExchangeError: What the answer means.
-    """
-    body = answer.body
-    refused = isinstance(body, dict) and isinstance(body.get("code"), int) and body["code"] < 0
-    if 200 <= answer.status < 300 and isinstance(body, dict | list) and not refused:
-        return body
-    error = _error_from(answer)
-    if isinstance(error, errors.RateLimited):
-        host.hold_back(error.retry_after)
-    raise error
-
-
-def _error_from(answer: Answer) -> errors.ExchangeError:
-    body = answer.body if isinstance(answer.body, dict) else {}
-    code = body["code"] if isinstance(body.get("code"), int) else 0
-    text = str(body.get("msg", ""))[:200]
-    if answer.status in (418, 429) or code in (-1003, -1015):
-        wait = answer.retry_after or timedelta(seconds=60 if answer.status == 418 else 5)
-        return errors.RateLimited(
-            "The exchange's rate limit is reached.", exchange_code=str(code), retry_after=wait
-        )
-    if answer.status == 503 and _surely_not_done(code, text):
-        return errors.Unreachable(
-            "The exchange is overloaded.", exchange_code=str(code), retry_after=_BUSY_WAIT
-        )
-    if code in _MEANINGS and answer.status < 500:
-        kind, sentence = _MEANINGS[code]
-        return kind(sentence.format(text=text), exchange_code=str(code))
-    if code in (-1000, -1001, -1006, -1007) or answer.status >= 500 or answer.status == 408 or not code:
-        if answer.status == 403:
-            # The web firewall in front of Binance: the request did not get through.
-            return errors.Unreachable("The exchange's firewall refused the request.", retry_after=_BUSY_WAIT)
-        return errors.OutcomeUnknown("The exchange did not say what became of it.", exchange_code=str(code))
-    return errors.Refused(f"The exchange refused: {text} ({code}).", exchange_code=str(code))
-
-
-_BUSY_WAIT = timedelta(milliseconds=400)
-
-
-def _surely_not_done(code: int, text: str) -> bool:
-    # Documented as sure failures; the third text of a 503, "Unknown error, …", is not.
-    return code == -1008 or text.startswith(("Service Unavailable.", "Internal error; unable to process"))
-
-
-_Meaning = type[errors.ExchangeError]
-_KEY = "The exchange does not accept the API key: {text}"
-_FILTER = "The order does not fit the market's rules: {text}"
-# Binance's documented codes; texts change, codes do not.
-_MEANINGS: dict[int, tuple[_Meaning, str]] = {
-    **dict.fromkeys((-1021, -5028), (errors.ClockSkew, "The clock differs from the exchange's.")),
-    **dict.fromkeys((-1022, -2014, -2015, -1002, -2017), (errors.KeyRejected, _KEY)),
-    **dict.fromkeys((-2018, -2019), (errors.BalanceInsufficient, "Insufficient balance: {text}")),
-    **dict.fromkeys((-2021, -4142), (errors.WouldTrigger, "The price is already beyond the trigger.")),
-    **dict.fromkeys((-2022, -4118), (errors.NothingToReduce, "There is nothing (more) to close: {text}")),
-    **dict.fromkeys((-2011, -2013), (errors.OrderUnknown, "The exchange knows no such order.")),
-    -4116: (errors.OrderExists, "An order with this client id is open."),
-    -4130: (errors.ProtectionExists, "Another stop or target for the whole position is open."),
-    **dict.fromkeys((-4046, -4059, -4171), (errors.AlreadySo, "The setting is already so.")),
-    **dict.fromkeys(
-        (-1013, -1111, -4003, -4004, -4005, -4013, -4014, -4016, -4023, -4024, -4164),
-        (errors.RulesChanged, _FILTER),
-    ),
-}
-
-
-def _read(read: Callable[[Any], T], row: Any) -> T:
-    """What `read` makes of a part of an answer.
-
-    Raises:
-        OutcomeUnknown: The answer is not of the documented shape: it says nothing.
-    """
-    try:
-        return read(row)
-    except (KeyError, TypeError, ValueError, IndexError, AttributeError) as error:
-        raise errors.OutcomeUnknown("The exchange's answer cannot be read.") from error
-
-
-def _instrument(row: dict[str, Any]) -> Instrument:
-    filters = {item["filterType"]: item for item in row["filters"]}
-    lot, market_lot = filters["LOT_SIZE"], filters.get("MARKET_LOT_SIZE", filters["LOT_SIZE"])
-    return Instrument(
-        symbol=row["symbol"],
-        tick_size=_decimal(filters["PRICE_FILTER"]["tickSize"]),
-        lot_size=max(_decimal(lot["stepSize"]), _decimal(market_lot["stepSize"])),
-        min_quantity=max(_decimal(lot["minQty"]), _decimal(market_lot["minQty"])),
-        max_quantity=min(_decimal(lot["maxQty"]), _decimal(market_lot["maxQty"])),
-        min_notional=_decimal(filters["MIN_NOTIONAL"]["notional"]),
-        trading=row["status"] == "TRADING",
-    )
-
-
-def _candle(row: list[Any]) -> Candle:
-    return Candle(_instant(row[0]), *(_decimal(value) for value in row[1:5]))
-
-
-def _position(row: dict[str, Any]) -> Position:
-    amount = _decimal(row["positionAmt"])
-    liquidation = _decimal(row["liquidationPrice"])
-    return Position(
-        symbol=row["symbol"],
-        side=Side.LONG if amount > 0 else Side.SHORT,
-        quantity=abs(amount),
-        entry_price=_decimal(row["entryPrice"]),
-        mark_price=_decimal(row["markPrice"]),
-        unrealized_profit=_decimal(row["unRealizedProfit"]),
-        liquidation_price=liquidation if liquidation > 0 else None,
-    )
-
-
-def _order(row: dict[str, Any]) -> Order:
-    average = _optional(row.get("avgPrice"))
-    return Order(
-        symbol=row["symbol"],
-        side=OrderSide(row["side"].lower()),
-        kind=_KINDS.get(row.get("type", ""), OrderKind.OTHER),
-        status=_ORDER_STATUS[row["status"]],
-        client_order_id=row["clientOrderId"],
-        exchange_order_id=str(row["orderId"]),
-        quantity=_optional(row.get("origQty")),
-        filled_quantity=_decimal(row.get("executedQty", "0")),
-        average_price=average,
-        limit_price=_optional(row.get("price")),
-        trigger_price=None,
-        reduce_only=row.get("reduceOnly") is True,
-    )
-
-
-def _algo_order(row: dict[str, Any]) -> Order:
-    return Order(
-        symbol=row["symbol"],
-        side=OrderSide(row["side"].lower()),
-        kind=_KINDS.get(row.get("orderType", ""), OrderKind.OTHER),
-        status=_ALGO_STATUS[row["algoStatus"]],
-        client_order_id=row["clientAlgoId"],
-        exchange_order_id=str(row["algoId"]),
-        quantity=None if row.get("closePosition") is True else _optional(row.get("quantity")),
-        filled_quantity=_optional(row.get("actualQty")) or Decimal(0),
-        average_price=_optional(row.get("actualPrice")),
-        limit_price=_optional(row.get("price")),
-        trigger_price=_optional(row.get("triggerPrice")),
-        reduce_only=row.get("reduceOnly") is True or row.get("closePosition") is True,
-    )
-
-
-def _decimal(value: object) -> Decimal:
-    """A finite number from text or JSON.
-
-    Raises:
-        OutcomeUnknown: It is none; an answer with such a number says nothing.
-    """
-    try:
-        number = Decimal(str(value))
-    except InvalidOperation:
-        number = Decimal("NaN")
-    if not number.is_finite():
-        raise errors.OutcomeUnknown("The exchange sent a number that is none.")
-    return number
-
-
-def _optional(value: object) -> Decimal | None:
-    """A number above 0, or None: Binance writes "0" or "" for what does not apply."""
-    number = _decimal(value) if value not in (None, "") else Decimal(0)
-    return number if number > 0 else None
-
-
-def _instant(milliseconds: int) -> datetime:
-    return datetime.fromtimestamp(int(milliseconds) / 1000, UTC)
-
-
-def _milliseconds(instant: datetime) -> int:
-    return int(instant.timestamp() * 1000)
+def _named(body: Any, ref: OrderRef) -> Order:
+    order = answers.algo_order(body) if ref.conditional else answers.order(body)
+    if order.client_order_id != ref.client_order_id or order.symbol != ref.symbol:
+        raise errors.OutcomeUnknown("The exchange answered with somebody else's order.")
+    return order

@@ -5,7 +5,7 @@ ExchangeError
 │   ├── BalanceInsufficient     the free margin does not cover it
 │   ├── WouldTrigger            a stop or target is already beyond its price: act at once
 │   ├── NothingToReduce         reduce-only, and there is nothing to reduce: read the position
-│   ├── OrderUnknown            no such order; soon after an unclear send this proves nothing
+│   ├── OrderUnknown            no such open order; soon after an unclear send this proves nothing
 │   ├── OrderExists             the client order id is taken: our earlier attempt arrived, query it
 │   ├── ProtectionExists        another whole-position stop or target of that direction is open
 │   ├── RulesChanged            price or quantity off the step: the instrument's rules are old
@@ -13,6 +13,7 @@ ExchangeError
 │   └── KeyRejected             the key is wrong, revoked or not allowed to: a person must act
 ├── NotSent                 certainly not done, and may be repeated after `retry_after`
 │   ├── ClockSkew               our clock is off: ask the exchange's and repeat once
+│   ├── ModeChanged             the account's position mode is another one: it is asked for anew, repeat
 │   ├── RateLimited             too many requests
 │   └── Unreachable             no connection, or the exchange said that it did nothing
 └── OutcomeUnknown          may or may not have been done: ask by client order id, never resend
@@ -65,7 +66,7 @@ class NothingToReduce(Refused):
 
 
 class OrderUnknown(Refused):
-    """The exchange knows no such order."""
+    """The exchange knows no such open order: it never came, or it has ended, or it is triggering now."""
 
     reason = "ORDER_NOT_FOUND"
 
@@ -121,6 +122,12 @@ class ClockSkew(NotSent):
     """The request's timestamp was outside of what the exchange takes."""
 
     reason = "CLOCK_SKEW"
+
+
+class ModeChanged(NotSent):
+    """The order was worded for the other position mode (one-way or hedge)."""
+
+    reason = "POSITION_MODE_CHANGED"
 
 
 class RateLimited(NotSent):

@@ -21,7 +21,7 @@ from tradingbot.vault.v1 import vault_pb2
 
 MAX_BODY_BYTES = 16 * 1024 * 1024
 CONNECT_TIMEOUT_S = 2.0
-ANSWER_TIMEOUT_S = 10.0
+ANSWER_TIMEOUT_S = 5.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,8 +69,13 @@ class Host:
         except OutcomeUnknown as error:
             raise Unreachable(error.message) from error
 
-    async def send(self, method: str, signed: vault_pb2.SignedRequest) -> Answer:
+    async def send(self, method: str, signed: vault_pb2.SignedRequest, *, timeout_s: float) -> Answer:
         """Sends a signed request, byte for byte.
+
+        Args:
+            method: HTTP method.
+            signed: What the vault signed.
+            timeout_s: How long the answer is waited for.
 
         Raises:
             RateLimited: We are told to wait; nothing was sent.
@@ -78,9 +83,16 @@ class Host:
             OutcomeUnknown: The connection broke or no answer came.
         """
         headers = {header.name: header.value for header in signed.headers}
-        return await self._exchange(method, signed.target, signed.body, headers)
+        return await self._exchange(method, signed.target, signed.body, headers, timeout_s)
 
-    async def _exchange(self, method: str, target: str, body: str, headers: Mapping[str, str]) -> Answer:
+    async def _exchange(
+        self,
+        method: str,
+        target: str,
+        body: str,
+        headers: Mapping[str, str],
+        timeout_s: float = ANSWER_TIMEOUT_S,
+    ) -> Answer:
         wait = self._blocked_until - self._clock.now()
         if wait > timedelta(0):
             raise RateLimited("The exchange asked us to wait.", retry_after=wait)
@@ -91,6 +103,7 @@ class Host:
                 data=body or None,
                 headers=headers,
                 allow_redirects=False,
+                timeout=aiohttp.ClientTimeout(total=timeout_s, sock_connect=CONNECT_TIMEOUT_S),
             ) as response:
                 return Answer(response.status, _parse(await _read(response)), _retry_after(response))
         except aiohttp.ClientConnectorError as error:
@@ -128,10 +141,11 @@ def _retry_after(response: aiohttp.ClientResponse) -> timedelta | None:
 @asynccontextmanager
 async def open_hosts(clock: Clock) -> AsyncIterator[Callable[[str], Host]]:
     """Yields a function that gives the `Host` of a base URL; one connection pool, closed on exit."""
-    timeout = aiohttp.ClientTimeout(total=ANSWER_TIMEOUT_S, sock_connect=CONNECT_TIMEOUT_S)
     connector = aiohttp.TCPConnector(limit=256, limit_per_host=128, ttl_dns_cache=300, keepalive_timeout=60)
     headers = {"User-Agent": "tradingbot", "Accept": "application/json"}
-    async with aiohttp.ClientSession(connector=connector, timeout=timeout, headers=headers) as session:
+    # What an exchange sets for one account must not be sent for another one.
+    cookies = aiohttp.DummyCookieJar()
+    async with aiohttp.ClientSession(connector=connector, cookie_jar=cookies, headers=headers) as session:
         hosts: dict[str, Host] = {}
 
         def host(base_url: str) -> Host:
