@@ -83,6 +83,17 @@ def _backtest(argv: list[str]) -> int:
     return commands.backtest(parser.parse_args(argv))
 
 
+def _candles(argv: list[str]) -> int:
+    from strategy_service import commands
+
+    parser = _parser("candles", "Candles of exchanges.")
+    fetch = parser.add_subparsers(metavar="COMMAND", required=True).add_parser(
+        "fetch", help="an exchange's history to a Parquet file; may be stopped and run again"
+    )
+    commands.add_fetch_arguments(fetch)
+    return commands.candles_fetch(parser.parse_args(argv))
+
+
 def _pine(argv: list[str]) -> int:
     from strategy_service import commands
 
@@ -156,6 +167,7 @@ _COMMANDS: dict[str, tuple[str, Callable[[list[str]], int]]] = {
     "certificates": ("issue the internal certificates of all services", _certificates),
     "paper-exchange": ("run the paper exchange alone", _paper_exchange),
     "backtest": ("run a strategy over a file of candles", _backtest),
+    "candles": ("fetch an exchange's history to a file", _candles),
     "pine": ("export a strategy as a Pine script", _pine),
     "vault": ("check the audit chain, rotate keys", _vault),
     "migrate": ("prepare a database for all services", _migrate),

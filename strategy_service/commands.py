@@ -1,4 +1,4 @@
-"""`tradingbot backtest` and `tradingbot pine export`: no server needed.
+"""`tradingbot backtest`, `tradingbot pine export` and `tradingbot candles fetch`: no server needed.
 
 Exit codes: 0; 2 for a wrong command line or input; 1 for a failure. Errors go to standard error.
 """
@@ -6,21 +6,35 @@ Exit codes: 0; 2 for a wrong command line or input; 1 for a failure. Errors go t
 import argparse
 import json
 import sys
+import time
 from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
 from pathlib import Path
 
 from strategy_service.backtest import Plan, Result, plan, run
 from strategy_service.candles import Candles, load
 from strategy_service.compile_pine import VERSIONS, PineScriptExporter
 from strategy_service.errors import ParameterInvalid
+from strategy_service.fetch import fetch, moment, told
+from strategy_service.fetch_errors import FetchFailed, FetchRefused
+from strategy_service.history import BAR_MS, EXCHANGES, open_history
 from strategy_service.parameters import plain, resolve
 from strategy_service.pine_alert import AlertTarget, checked_account_id
 from strategy_service.strategies import KEYS, find
 from strategy_service.trade_view import trade_fields
+from tradekit.market.symbol import Market, SymbolMalformed, SymbolUnknown, parse_market
+from tradekit.market.timeframe import Timeframe, TimeframeMalformed, parse_timeframe
+from tradekit.service.config import Environment
 from tradekit.service.errors import InvalidArgument, NotFound, ServiceError
 
 INPUT_WRONG = 2
 FAILED = 1
+
+# Where candles come from, unless the settings of these names say otherwise.
+_HOSTS = {
+    "binance": ("BINANCE_BASE_URL", "https://fapi.binance.com"),
+    "okx": ("OKX_BASE_URL", "https://www.okx.com"),
+}
 
 # The numbers that the table shows; `--json` has all of them.
 _TABLE = (
@@ -56,6 +70,22 @@ def add_pine_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--account", metavar="ID", default="", help="account id to write into the script")
 
 
+def add_fetch_arguments(parser: argparse.ArgumentParser) -> None:
+    """The arguments of `tradingbot candles fetch`."""
+    parser.add_argument("--exchange", choices=EXCHANGES, required=True)
+    parser.add_argument("--symbol", type=_market, required=True, help="for example BTCUSDT")
+    parser.add_argument("--timeframe", type=_timeframe, required=True, help="for example 1m, 15m, 4h or 1d")
+    parser.add_argument(
+        "--start", type=_milliseconds, required=True, metavar="D", help="2026-10-01 or 2026-10-01T12:30, UTC"
+    )
+    parser.add_argument(
+        "--end", type=_milliseconds, required=True, metavar="D", help="likewise; candles open before it"
+    )
+    parser.add_argument(
+        "--out", type=Path, required=True, metavar="FILE", help="Parquet; may be there already"
+    )
+
+
 def backtest(args: argparse.Namespace) -> int:
     """Runs `tradingbot backtest`; the exit code."""
     return _run(lambda: _backtest(args))
@@ -64,6 +94,61 @@ def backtest(args: argparse.Namespace) -> int:
 def pine_export(args: argparse.Namespace) -> int:
     """Runs `tradingbot pine export`; the exit code."""
     return _run(lambda: _pine_export(args))
+
+
+def candles_fetch(args: argparse.Namespace) -> int:
+    """Runs `tradingbot candles fetch`; the exit code."""
+    try:
+        sys.stdout.write(_candles_fetch(args))
+    except FetchRefused as error:
+        sys.stderr.write(f"{error}.\n")
+        return INPUT_WRONG
+    except FetchFailed as error:
+        sys.stderr.write(f"{error}. What came so far is kept: the same command goes on from there.\n")
+        return FAILED
+    except OSError as error:
+        sys.stderr.write(f"{args.out} cannot be written ({error.strerror or error}).\n")
+        return FAILED
+    return 0
+
+
+def _candles_fetch(args: argparse.Namespace) -> str:
+    exchange, market, timeframe = args.exchange, args.symbol, args.timeframe
+    if market.exchange not in (None, exchange):
+        raise FetchRefused(f"{market.symbol} was named as a market of {market.exchange}, not of {exchange}")
+    if args.start >= args.end:
+        raise FetchRefused("--start must be before --end")
+    env = Environment()
+    base_url = env.text(*_HOSTS[exchange])
+    env.check()
+    with open_history(exchange, base_url, market, timeframe, wait=time.sleep) as history:
+        fetched = fetch(history, timeframe, (args.start, args.end), args.out)
+    for line in told(fetched, BAR_MS[str(timeframe)]):
+        sys.stderr.write(f"{line}\n")
+    start, end = map(moment, fetched.span)
+    return f"{fetched.count:,} {timeframe} candles of {market.symbol}, {start} to {end}, in {args.out}\n"
+
+
+def _market(text: str) -> Market:
+    try:
+        return parse_market(text)
+    except (SymbolMalformed, SymbolUnknown) as error:
+        raise argparse.ArgumentTypeError(str(error)) from error
+
+
+def _timeframe(text: str) -> Timeframe:
+    try:
+        return parse_timeframe(text)
+    except TimeframeMalformed as error:
+        raise argparse.ArgumentTypeError(str(error)) from error
+
+
+def _milliseconds(text: str) -> int:
+    try:
+        given = datetime.fromisoformat(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(f"{text[:40]!r} is no date such as 2026-10-01") from error
+    return int((given if given.tzinfo else given.replace(tzinfo=UTC)).timestamp()) * 1000
 
 
 def _add_strategy(parser: argparse.ArgumentParser) -> None:

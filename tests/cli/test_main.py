@@ -28,7 +28,7 @@ def _tradingbot(*arguments: str | Path, **variables: str) -> subprocess.Complete
 def test_help_names_every_command() -> None:
     done = _tradingbot("--help")
     assert done.returncode == 0
-    for command in ("up", "paper-exchange", "backtest", "pine", "vault", "migrate"):
+    for command in ("up", "paper-exchange", "backtest", "candles", "pine", "vault", "migrate"):
         assert f"\n    {command}" in done.stdout
 
 
