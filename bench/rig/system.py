@@ -7,8 +7,8 @@ import re
 import signal
 import sys
 import time
-from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import ExitStack, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,7 +16,7 @@ from typing import Any
 from bench.rig.http import Connection, connect, request_bytes
 from bench.rig.processes import cpu_seconds, family, stopped
 from cli.certificates import CertificateAuthority
-from cli.ports import free_port
+from cli.ports import port_of, reserve
 from cli.postgres import EmbeddedPostgres
 from cli.process import die_with_parent
 from tradekit.service.channel import TlsFiles
@@ -131,9 +131,8 @@ async def running_system(home: Path, *, exchange: str | None = None) -> AsyncIte
     Raises:
         SystemFailed: It did not become ready.
     """
-    ports = {name: free_port(HOST) for name in SERVERS}
+    ports = _free_ports([*SERVERS, *(f"{name}_ADMIN" for name in SERVERS if name != "PAPER")])
     variables = {f"{name}_ADDRESS": f"{HOST}:{port}" for name, port in ports.items()}
-    variables |= {f"{name}_ADMIN_ADDRESS": f"{HOST}:0" for name in SERVERS if name != "PAPER"}
     if exchange is not None:
         variables["PAPER_BASE_URL"] = exchange
     started = time.monotonic()
@@ -157,6 +156,18 @@ async def running_system(home: Path, *, exchange: str | None = None) -> AsyncIte
         await stopped(process, signal.SIGINT, within_s=STOP_TIMEOUT_S)
         if reading is not None:
             await reading
+
+
+def _free_ports(names: Sequence[str]) -> dict[str, int]:
+    """A port for each name; kept until all are chosen, so that no two are the same."""
+    with ExitStack() as kept:
+        ports = {}
+        for name in names:
+            keeper = reserve(HOST, 0)
+            if keeper is None:
+                raise SystemFailed(f"there is no free port on {HOST}")
+            ports[name] = port_of(kept.enter_context(keeper))
+        return ports
 
 
 async def _until_ready(process: asyncio.subprocess.Process) -> None:
