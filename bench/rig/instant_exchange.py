@@ -54,7 +54,7 @@ class InstantExchange:
                 _order(asked, asked["origClientOrderId"]) | {"avgPrice": PRICE}
             ),
             "POST /fapi/v1/algoOrder": self._place_conditional,
-            "GET /fapi/v1/algoOrder": lambda key, asked: self._conditional[asked["clientAlgoId"]],
+            "GET /fapi/v1/algoOrder": lambda key, asked: self._found(asked["clientAlgoId"]),
             "DELETE /fapi/v1/algoOrder": self._cancel_conditional,
             "GET /bench/orders": lambda key, asked: self._told(),
         }
@@ -67,7 +67,10 @@ class InstantExchange:
         route = self._routes.get(name)
         if route is None:
             return 404, {"code": -5000, "msg": f"{name} is not known here"}
-        return 200, route(key, dict(parse_qsl(query)))
+        try:
+            return 200, route(key, dict(parse_qsl(query)))
+        except _NoSuchOrder:
+            return 400, {"code": -2013, "msg": "Order does not exist."}
 
     def _positions(self, key: str) -> list[Json]:
         quantity = self._quantities.get(key)
@@ -100,14 +103,24 @@ class InstantExchange:
 
     def _cancel_conditional(self, key: str, asked: Parameters) -> Json:
         # Forgotten, so that a long run does not grow.
-        order = self._conditional.pop(asked["clientAlgoId"])
+        order = self._found(asked["clientAlgoId"])
+        del self._conditional[asked["clientAlgoId"]]
         return {"algoId": order["algoId"], "clientAlgoId": asked["clientAlgoId"], "code": "200"}
+
+    def _found(self, client_algo_id: str) -> dict[str, Json]:
+        if client_algo_id not in self._conditional:
+            raise _NoSuchOrder
+        return self._conditional[client_algo_id]
 
     def _told(self) -> Json:
         del self._requests["GET /bench/orders"]  # the question itself
         told = {"orders": self._arrivals, "requests": dict(self._requests)}
         self._arrivals, self._requests = [], Counter()
         return told
+
+
+class _NoSuchOrder(Exception):
+    """It was never placed, or is cancelled."""
 
 
 class _Peer(asyncio.Protocol):

@@ -75,6 +75,15 @@ def test_buy_is_a_position_until_it_is_sold() -> None:
     assert exchange.answer("GET", "/fapi/v3/positionRisk", KEY)[1] == []
 
 
+def test_stop_can_be_cancelled_once() -> None:
+    exchange = InstantExchange()
+    query = "symbol=BTCUSDT&side=SELL&type=STOP_MARKET&triggerPrice=49000&closePosition=true&clientAlgoId=s"
+    target = f"/fapi/v1/algoOrder?{query}"
+    assert exchange.answer("POST", target, KEY)[0] == 200
+    assert exchange.answer("DELETE", target, KEY)[0] == 200
+    assert exchange.answer("DELETE", target, KEY) == (400, {"code": -2013, "msg": "Order does not exist."})
+
+
 def test_request_that_it_does_not_know_is_refused() -> None:
     assert InstantExchange().answer("POST", "/sapi/v1/withdraw", KEY)[0] == 404
 
