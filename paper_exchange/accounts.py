@@ -97,7 +97,10 @@ class Position:
 
 @dataclass(slots=True)
 class Account:
-    """One account. The wallet balance is `cross_wallet` plus the isolated wallets of its positions."""
+    """One account. The wallet balance is `cross_wallet` plus the isolated wallets of its positions.
+
+    `public_key` (PEM) verifies what its user signs with his private key; empty: signed with the API secret.
+    """
 
     account_id: int
     venue: Venue
@@ -107,6 +110,7 @@ class Account:
     cross_wallet: Decimal
     permissions: Permissions = field(default_factory=Permissions)
     environment: Environment = Environment.ANY
+    public_key: str = ""
     hedge_mode: bool = False
     multi_assets: bool = False
     update_ms: int = 0

@@ -1,7 +1,7 @@
 """Who sends a Binance request, and whether it is his and fresh.
 
 Signed text = query string immediately followed by the body, both exactly as received, without the signature
-itself, which must come last. HMAC-SHA256 in hex, in either case.
+itself, which must come last. HMAC-SHA256 in hex, in either case; or Ed25519 or RSA in base64, by the key.
 """
 
 import hmac
@@ -13,6 +13,7 @@ from paper_exchange.binance_errors import BinanceError, mandatory
 from paper_exchange.binance_parameters import Parameters
 from paper_exchange.books import Books
 from paper_exchange.credentials import Credentialing
+from paper_exchange.public_keys import is_signed_by
 
 KEY_HEADER = "X-MBX-APIKEY"
 _KEY = re.compile(r"[A-Za-z0-9]{16,128}")
@@ -43,13 +44,17 @@ class BinanceAuthentication:
 
     def check(self, account: Account, parameters: Parameters, query: str, body: str, now_ms: int) -> None:
         """Refuses a signed request that is stale (-1021) or not signed by this account's key (-1022)."""
-        _check_time(parameters, now_ms)
+        check_time(parameters, now_ms)
         given = parameters.text("signature")
         payload = signed_text(query, body)
-        if payload is None or not is_signature(
-            self._credentialing.secret_of(account.api_key), payload, given
-        ):
+        if payload is None or not self.is_signed(account, payload, given):
             raise BinanceError(-1022)
+
+    def is_signed(self, account: Account, payload: str, given: str) -> bool:
+        """Whether this account's key made the signature of the payload."""
+        if account.public_key:
+            return is_signed_by(account.public_key, payload.encode(errors="surrogateescape"), given)
+        return is_signature(self._credentialing.secret_of(account.api_key), payload, given)
 
 
 def signed_text(query: str, body: str) -> str | None:
@@ -71,7 +76,8 @@ def is_signature(secret: str, payload: str, given: str) -> bool:
     return hmac.compare_digest(expected.encode(), given.lower().encode(errors="replace"))
 
 
-def _check_time(parameters: Parameters, now_ms: int) -> None:
+def check_time(parameters: Parameters, now_ms: int) -> None:
+    """Refuses a request that is too old or from the future (-1021)."""
     timestamp = parameters.integer("timestamp")
     if timestamp is None:
         raise mandatory("timestamp")

@@ -22,6 +22,7 @@ from paper_exchange.exchange import Exchange
 from paper_exchange.faults import ClockOffset, Faults, Rule, RuleInvalid, parse_rules
 from paper_exchange.instruments import Instrument
 from paper_exchange.journal import Journal
+from paper_exchange.public_keys import KeyType, PublicKeyInvalid, key_type_of
 from paper_exchange.referee import state_json
 from paper_exchange.refusals import Refused
 
@@ -139,9 +140,14 @@ class Control:
         return {"reset": True}
 
     def _open_account(self, body: Any) -> Any:
-        """`{"exchange", "balance"?, "permissions"?}`: a fresh account; its secret is told this once."""
-        _only(body, "exchange", "balance", "permissions")
+        """`{"exchange", "balance"?, "permissions"?}`: a fresh account; its secret is told this once.
+
+        With `public_key` (PEM; `key_type` may say which kind it is) there is no secret: the user signs with
+        the private half.
+        """
+        _only(body, "exchange", "balance", "permissions", "public_key", "key_type")
         venue = _venue(_text(body, "exchange"))
+        public_key = _public_key(body, venue)
         balance = _decimal(body, "balance") if "balance" in body else DEFAULT_BALANCE
         if not 0 <= balance <= _LARGEST_BALANCE:
             raise BadControl("balance must be from 0 to 1e12")
@@ -152,7 +158,10 @@ class Control:
             balance=balance,
             permissions=_permissions(body.get("permissions", {})),
             now_ms=self._clock.now_ms(),
+            public_key=public_key,
         )
+        if public_key:
+            return {"api_key": credentials.api_key}
         answer = {"api_key": credentials.api_key, "api_secret": credentials.api_secret}
         return answer | ({"passphrase": credentials.passphrase} if credentials.passphrase else {})
 
@@ -257,6 +266,25 @@ def _permissions(body: Any) -> Permissions:
     if not names.issuperset(body):
         raise BadControl(f"permissions are {', '.join(sorted(names))}")
     return Permissions(**body)
+
+
+def _public_key(body: dict[str, Any], venue: Venue) -> str:
+    """The public key of a new account, empty for one with a secret."""
+    named = body.get("key_type")
+    if "public_key" not in body:
+        if named not in (None, KeyType.HMAC):
+            raise BadControl("a key of this key_type needs its public_key")
+        return ""
+    if venue is not Venue.BINANCE:
+        raise BadControl("only binance takes public keys")
+    pem = _text(body, "public_key")
+    try:
+        kind = key_type_of(pem)
+    except PublicKeyInvalid as error:
+        raise BadControl(f"public_key: {error}") from error
+    if named not in (None, kind):
+        raise BadControl(f"the public_key is {kind}, not {named}")
+    return pem
 
 
 def _with_filter(instrument: Instrument, name: str, value: Decimal) -> Instrument:

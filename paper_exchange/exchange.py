@@ -202,6 +202,7 @@ class Exchange:
         permissions: Permissions,
         now_ms: int,
         environment: Environment = Environment.ANY,
+        public_key: str = "",
     ) -> Account:
         account = Account(
             account_id=self.books.take("account"),
@@ -212,6 +213,7 @@ class Exchange:
             cross_wallet=balance,
             permissions=permissions,
             environment=environment,
+            public_key=public_key,
             update_ms=now_ms,
         )
         self.books.add_account(account)
