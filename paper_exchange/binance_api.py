@@ -15,7 +15,7 @@ from aiohttp import web
 from paper_exchange.accounts import Account
 from paper_exchange.binance_account import BinanceAccount
 from paper_exchange.binance_algo import BinanceAlgo
-from paper_exchange.binance_auth import KEY_HEADER, BinanceAuthentication
+from paper_exchange.binance_auth import KEY_HEADER, BinanceAuthentication, signed_text
 from paper_exchange.binance_errors import BinanceError, error_of
 from paper_exchange.binance_limits import RequestLimits
 from paper_exchange.binance_market_data import BinanceMarketData
@@ -35,22 +35,31 @@ _WEIGHT_HEADER = "X-MBX-USED-WEIGHT-1M"
 
 
 @dataclass(frozen=True, slots=True)
-class _Raw:
-    """A request as it was received; query and body are the very bytes that were signed."""
+class RawRequest:
+    """A request as it was received.
+
+    Attributes:
+        query, body: The very text that came.
+        signed: What its signature must be for, in any of these spellings; none: it cannot be signed.
+    """
 
     method: str
     path: str
     query: str
     body: str
+    signed: tuple[str, ...]
     api_key: str | None
     address: str
 
 
 @dataclass(frozen=True, slots=True)
-class _Outcome:
+class Outcome:
+    """How a request ended; a text body is padded to `size`."""
+
     status: int
     body: Any
     headers: dict[str, str]
+    size: int = 0
 
     @property
     def code(self) -> int | None:
@@ -90,8 +99,12 @@ class BinanceApi:
         self._paths = {path for _, path in self._routes}
 
     async def handle(self, request: web.Request) -> web.StreamResponse:
-        """Answers one request, or suffers the fault that waits for it."""
-        raw = await _received(request)
+        """Answers one request, or hangs up on it."""
+        outcome = await self.perform(await _received(request))
+        return _hang_up(request) if outcome is None else _response(outcome)
+
+    async def perform(self, raw: RawRequest) -> Outcome | None:
+        """Runs a request, or suffers the fault that waits for it; None: its connection is to be cut."""
         arrived_ms = self._clock.now_ms()
         fault = self._fault_of(raw)
         if isinstance(fault, Delay) and not fault.after:
@@ -101,18 +114,16 @@ class BinanceApi:
             await asyncio.sleep(fault.delay_s)
         self._record(raw, arrived_ms, outcome, fault)
         if isinstance(fault, Drop):
-            return _hang_up(request)
-        if isinstance(fault, Answer | ErrorCode):
-            outcome = self._suffer(fault)
-        return _response(outcome, size=fault.size if isinstance(fault, Answer) else 0)
+            return None
+        return self._suffer(fault) if isinstance(fault, Answer | ErrorCode) else outcome
 
-    def _execute(self, raw: _Raw) -> _Outcome:
+    def _execute(self, raw: RawRequest) -> Outcome:
         """Runs the request to its end; nothing else happens meanwhile."""
         now_ms = self._clock.now_ms()
         headers: dict[str, str] = {}
         try:
             self._exchange.advance(now_ms)
-            return _Outcome(200, self._answer(raw, now_ms, headers), headers)
+            return Outcome(200, self._answer(raw, now_ms, headers), headers)
         except Refused as refused:
             return _failed(error_of(refused), headers)
         except BinanceError as error:
@@ -120,7 +131,7 @@ class BinanceApi:
         finally:
             self._commit()
 
-    def _answer(self, raw: _Raw, now_ms: int, headers: dict[str, str]) -> Any:
+    def _answer(self, raw: RawRequest, now_ms: int, headers: dict[str, str]) -> Any:
         endpoint = self._routes.get((raw.method, raw.path))
         if endpoint is None:
             raise BinanceError(-5000, f"Path {raw.path}, Method {raw.method} is invalid")
@@ -140,12 +151,14 @@ class BinanceApi:
         parameters.finish()
         return answer
 
-    def _sender(self, endpoint: Endpoint, raw: _Raw, parameters: Parameters, shown_ms: int) -> Account | None:
+    def _sender(
+        self, endpoint: Endpoint, raw: RawRequest, parameters: Parameters, shown_ms: int
+    ) -> Account | None:
         if endpoint.security is Security.NONE:
             return None
         account = self._authentication.account_of(raw.api_key)
         if endpoint.security is Security.SIGNED:
-            self._authentication.check(account, parameters, raw.query, raw.body, shown_ms)
+            self._authentication.check(account, parameters, raw.signed, shown_ms)
         permitted = account.permissions.futures if endpoint.trades else account.permissions.reading
         if not permitted:
             raise BinanceError(-2015)
@@ -153,23 +166,23 @@ class BinanceApi:
 
     # Faults
 
-    def _fault_of(self, raw: _Raw) -> Fault | None:
+    def _fault_of(self, raw: RawRequest) -> Fault | None:
         try:
             symbol = Parameters.parse(raw.query, raw.body).optional("symbol")
         except BinanceError:
             symbol = None
         return self._faults.take(method=raw.method, path=raw.path, account=raw.api_key, symbol=symbol)
 
-    def _suffer(self, fault: Fault | None) -> _Outcome:
+    def _suffer(self, fault: Fault | None) -> Outcome:
         match fault:
-            case Answer(status=status, body=body, headers=headers):
-                return _Outcome(status, body, dict(headers))
+            case Answer(status=status, body=body, headers=headers, size=size):
+                return Outcome(status, body, dict(headers), size)
             case ErrorCode(code=code, msg=msg, status=status, headers=headers):
                 return _failed(BinanceError(code, msg, status=status, headers=dict(headers)), {})
             case _:
-                return _Outcome(0, None, {})
+                return Outcome(0, None, {})
 
-    def _record(self, raw: _Raw, arrived_ms: int, outcome: _Outcome, fault: Fault | None) -> None:
+    def _record(self, raw: RawRequest, arrived_ms: int, outcome: Outcome, fault: Fault | None) -> None:
         account = self._exchange.books.account_of_key(raw.api_key or "")
         self._journal.add(
             RequestRecord(
@@ -189,24 +202,26 @@ def _prevents(fault: Fault | None) -> bool:
     return isinstance(fault, Drop | Answer | ErrorCode) and not fault.executed
 
 
-async def _received(request: web.Request) -> _Raw:
+async def _received(request: web.Request) -> RawRequest:
     path, _, query = request.raw_path.partition("?")
-    body = await request.read()
-    return _Raw(
+    body = (await request.read()).decode("utf-8", errors="surrogateescape")
+    signed = signed_text(query, body)
+    return RawRequest(
         method=request.method,
         path=path,
         query=query,
-        body=body.decode("utf-8", errors="surrogateescape"),
+        body=body,
+        signed=() if signed is None else (signed,),
         api_key=request.headers.get(KEY_HEADER),
         address=request.remote or "",
     )
 
 
-def _failed(error: BinanceError, headers: dict[str, str]) -> _Outcome:
-    return _Outcome(error.status, error.body, headers | error.headers)
+def _failed(error: BinanceError, headers: dict[str, str]) -> Outcome:
+    return Outcome(error.status, error.body, headers | error.headers)
 
 
-def _response(outcome: _Outcome, *, size: int) -> web.Response:
+def _response(outcome: Outcome) -> web.Response:
     if isinstance(outcome.body, str):
         text, content_type = (
             outcome.body,
@@ -214,8 +229,8 @@ def _response(outcome: _Outcome, *, size: int) -> web.Response:
         )
     else:
         text, content_type = json.dumps(outcome.body, separators=(",", ":")), "application/json"
-    if size > len(text):
-        text += " " * (size - len(text))
+    if outcome.size > len(text):
+        text += " " * (outcome.size - len(text))
     return web.Response(status=outcome.status, text=text, content_type=content_type, headers=outcome.headers)
 
 

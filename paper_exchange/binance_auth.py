@@ -6,6 +6,7 @@ itself, which must come last. HMAC-SHA256 in hex, in either case; or Ed25519 or 
 
 import hmac
 import re
+from collections.abc import Iterable
 from hashlib import sha256
 
 from paper_exchange.accounts import Account, Venue
@@ -42,15 +43,18 @@ class BinanceAuthentication:
             raise BinanceError(-2015)
         return account
 
-    def check(self, account: Account, parameters: Parameters, query: str, body: str, now_ms: int) -> None:
-        """Refuses a signed request that is stale (-1021) or not signed by this account's key (-1022)."""
-        check_time(parameters, now_ms)
+    def check(self, account: Account, parameters: Parameters, signed: Iterable[str], now_ms: int) -> None:
+        """Refuses a signed request that is stale (-1021) or not signed by this account's key (-1022).
+
+        Args:
+            signed: The texts one of which must have been signed.
+        """
+        _check_time(parameters, now_ms)
         given = parameters.text("signature")
-        payload = signed_text(query, body)
-        if payload is None or not self.is_signed(account, payload, given):
+        if not any(self._is_signed(account, payload, given) for payload in signed):
             raise BinanceError(-1022)
 
-    def is_signed(self, account: Account, payload: str, given: str) -> bool:
+    def _is_signed(self, account: Account, payload: str, given: str) -> bool:
         """Whether this account's key made the signature of the payload."""
         if account.public_key:
             return is_signed_by(account.public_key, payload.encode(errors="surrogateescape"), given)
@@ -76,8 +80,7 @@ def is_signature(secret: str, payload: str, given: str) -> bool:
     return hmac.compare_digest(expected.encode(), given.lower().encode(errors="replace"))
 
 
-def check_time(parameters: Parameters, now_ms: int) -> None:
-    """Refuses a request that is too old or from the future (-1021)."""
+def _check_time(parameters: Parameters, now_ms: int) -> None:
     timestamp = parameters.integer("timestamp")
     if timestamp is None:
         raise mandatory("timestamp")

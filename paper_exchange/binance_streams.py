@@ -10,19 +10,19 @@ A key or a stream that nobody knows is accepted and stays silent.
 
 from collections import defaultdict, deque
 from collections.abc import Callable, Sequence
-from typing import Any
 
 from aiohttp import web
 
-from paper_exchange.binance_stream_connection import StreamConnection
-from paper_exchange.binance_stream_events import UserEvents
-from paper_exchange.binance_stream_market import MarketStream, MarketStreams
+from paper_exchange.binance_stream_connection import Connection
+from paper_exchange.binance_stream_market import MarketStreams
+from paper_exchange.binance_stream_requests import StreamRequests
+from paper_exchange.binance_stream_subscriptions import MarketSubscriptions, UserSubscriptions
 from paper_exchange.clock import Clock
 from paper_exchange.connections import UserConnections
 from paper_exchange.events import Event, InstrumentChanged, OrderChanged, PriceSet
 from paper_exchange.exchange import Exchange
 from paper_exchange.journal import Journal, RequestRecord
-from paper_exchange.listen_keys import KeyState, ListenKeys
+from paper_exchange.listen_keys import ListenKeys
 from paper_exchange.orders import OrderType
 
 CONNECTIONS_PER_WINDOW = 300
@@ -48,7 +48,7 @@ class BinanceStreams:
         self._connections = connections
         self._journal = journal
         self._market = MarketStreams(exchange.market)
-        self._open: dict[StreamConnection, _MarketSubscriptions | _UserSubscriptions] = {}
+        self._open: dict[Connection, MarketSubscriptions | UserSubscriptions] = {}
         self._arrivals: dict[str, deque[int]] = defaultdict(deque)
         exchange.books.feed.subscribe_ticks(self._tick)
         self._stop_listening: Callable[[], None] | None = None
@@ -75,19 +75,28 @@ class BinanceStreams:
         if private and any(self._is_blocked(key, now_ms) for key, _ in names):
             return self._refused(request, 503, "user streams are cut")
         self._record(request, 101, self._account_of(names[0][0], now_ms) if private and names else None)
-        connection = StreamConnection(request, self._clock, wraps=request.match_info["mode"] == "stream")
-        return await self._serve(connection, request.match_info["category"], names)
+        connection = Connection(request, self._clock)
+        subscriptions = self._subscriptions(
+            connection, request.match_info["category"], wraps=request.match_info["mode"] == "stream"
+        )
+        return await self._serve(connection, subscriptions, names)
+
+    def _subscriptions(
+        self, connection: Connection, category: str, *, wraps: bool
+    ) -> MarketSubscriptions | UserSubscriptions:
+        if category != "private":
+            return MarketSubscriptions(connection, self._market, category, self._clock, wraps=wraps)
+        return UserSubscriptions(
+            connection, self._exchange, self._clock, self._listen_keys, self._connections, wraps=wraps
+        )
 
     async def _serve(
-        self, connection: StreamConnection, category: str, names: list[tuple[str, frozenset[str]]]
+        self,
+        connection: Connection,
+        subscriptions: MarketSubscriptions | UserSubscriptions,
+        names: list[tuple[str, frozenset[str]]],
     ) -> web.StreamResponse:
-        subscriptions: _MarketSubscriptions | _UserSubscriptions
-        if category == "private":
-            subscriptions = _UserSubscriptions(
-                connection, self._exchange, self._clock, self._listen_keys, self._connections
-            )
-        else:
-            subscriptions = _MarketSubscriptions(connection, self._market, category, self._clock)
+        requests = StreamRequests(connection, subscriptions)
 
         def opened() -> None:
             self._open[connection] = subscriptions
@@ -96,7 +105,7 @@ class BinanceStreams:
                 subscriptions.add(name, events)
 
         try:
-            return await connection.serve(subscriptions, opened)
+            return await connection.serve(opened, requests.answer)
         finally:
             self._open.pop(connection, None)
             subscriptions.clear()
@@ -104,7 +113,7 @@ class BinanceStreams:
 
     def _listen_if_needed(self) -> None:
         """Listens to all accounts only while somebody listens to the market."""
-        needed = any(isinstance(entry, _MarketSubscriptions) for entry in self._open.values())
+        needed = any(isinstance(entry, MarketSubscriptions) for entry in self._open.values())
         if needed and self._stop_listening is None:
             self._stop_listening = self._exchange.books.feed.subscribe(self._happened)
         elif not needed and self._stop_listening is not None:
@@ -116,7 +125,7 @@ class BinanceStreams:
         if public:
             now_ms = self._clock.now_ms()
             for subscriptions in list(self._open.values()):
-                if isinstance(subscriptions, _MarketSubscriptions):
+                if isinstance(subscriptions, MarketSubscriptions):
                     subscriptions.push(now_ms, public)
 
     def _tick(self, now_ms: int) -> None:
@@ -160,145 +169,6 @@ class BinanceStreams:
                 fault=None,
             )
         )
-
-
-class _MarketSubscriptions:
-    """The market streams of one connection."""
-
-    def __init__(
-        self, connection: StreamConnection, market: MarketStreams, category: str, clock: Clock
-    ) -> None:
-        self._connection = connection
-        self._market = market
-        self._category = category
-        self._clock = clock
-        self._streams: dict[str, MarketStream | None] = {}
-
-    def names(self) -> list[str]:
-        return list(self._streams)
-
-    def add(self, name: str, events: frozenset[str] = frozenset()) -> None:
-        if name in self._streams:
-            return
-        now_ms = self._clock.now_ms()
-        self._streams[name] = stream = self._market.open(name, self._category, now_ms)
-        if stream is not None:
-            self._push(name, stream.due(now_ms))
-
-    def remove(self, name: str) -> None:
-        self._streams.pop(name, None)
-
-    def clear(self) -> None:
-        self._streams.clear()
-
-    def push(self, now_ms: int, events: Sequence[Event] = ()) -> None:
-        """Sends what has become due."""
-        for name, stream in self._streams.items():
-            if stream is not None:
-                self._push(name, stream.due(now_ms, events))
-
-    def _push(self, name: str, payloads: Sequence[Any]) -> None:
-        for payload in payloads:
-            self._connection.push(name, payload)
-
-
-class _UserSubscriptions:
-    """The user streams of one connection, by their listen keys."""
-
-    def __init__(
-        self,
-        connection: StreamConnection,
-        exchange: Exchange,
-        clock: Clock,
-        listen_keys: ListenKeys,
-        connections: UserConnections,
-    ) -> None:
-        self._connection = connection
-        self._exchange = exchange
-        self._clock = clock
-        self._listen_keys = listen_keys
-        self._connections = connections
-        self._streams: dict[str, _UserStream | None] = {}
-
-    def names(self) -> list[str]:
-        return list(self._streams)
-
-    def add(self, name: str, events: frozenset[str] = frozenset()) -> None:
-        """Subscribes to the account of a listen key; `events`: only these, none: all."""
-        if name in self._streams:
-            return
-        now_ms = self._clock.now_ms()
-        account_id = self._listen_keys.account_of(name, now_ms)
-        self._streams[name] = None
-        if account_id is None:
-            return
-        if self._connections.is_blocked(account_id, now_ms):
-            self._connection.abort()
-            return
-        stream = _UserStream(self._connection, self._exchange, self._clock, name, account_id, events)
-        self._streams[name] = stream
-        self._connections.add(stream, account_id, self._connection.abort)
-
-    def remove(self, name: str) -> None:
-        stream = self._streams.pop(name, None)
-        if stream is not None:
-            self._end(stream)
-
-    def clear(self) -> None:
-        for name in self.names():
-            self.remove(name)
-
-    def push(self, now_ms: int) -> None:
-        """Sends margin calls, and ends the streams whose key has ended."""
-        for name, stream in list(self._streams.items()):
-            if stream is None:
-                continue
-            state = self._listen_keys.state(stream.account_id, name, now_ms)
-            if state is KeyState.ALIVE:
-                stream.push_margin_calls(now_ms)
-                continue
-            self._streams[name] = None
-            self._end(stream)
-            self._connection.push(name, {"e": "listenKeyExpired", "E": now_ms, "listenKey": name})
-            if state is KeyState.CLOSED:
-                self._connection.close()
-
-    def _end(self, stream: "_UserStream") -> None:
-        stream.unsubscribe()
-        self._connections.remove(stream)
-
-
-class _UserStream:
-    """One account's events on one connection."""
-
-    def __init__(
-        self,
-        connection: StreamConnection,
-        exchange: Exchange,
-        clock: Clock,
-        key: str,
-        account_id: int,
-        wanted: frozenset[str],
-    ) -> None:
-        self.account_id = account_id
-        self._connection = connection
-        self._clock = clock
-        self._key = key
-        self._wanted = wanted
-        self._events = UserEvents(exchange, exchange.books.accounts[account_id])
-        self.unsubscribe = exchange.books.feed.subscribe(self._happened, account_id=account_id)
-
-    def _happened(self, batch: Sequence[Event]) -> None:
-        for payload in self._events.of(batch, self._clock.now_ms()):
-            self._push(payload)
-
-    def push_margin_calls(self, now_ms: int) -> None:
-        for payload in self._events.margin_calls(now_ms):
-            self._push(payload)
-
-    def _push(self, payload: Any) -> None:
-        if not self._wanted or payload["e"] in self._wanted:
-            self._connection.push(self._key, payload)
 
 
 def _is_public(event: Event) -> bool:
