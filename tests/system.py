@@ -142,16 +142,21 @@ class Trader:
 
     async def close_by_hand(self) -> None:
         """Closes the position as its owner would, on the exchange itself."""
-        signed = await self._signed("POST", "/fapi/v1/order", side="SELL", type="MARKET", reduceOnly="true")
-        assert signed["orderId"]
-
-    async def _signed(self, method: str, path: str, **parameters: str) -> Any:
         (position,) = await self.paper.positions()
-        query = urlencode(
-            {"symbol": position["symbol"], "quantity": position["quantity"].lstrip("-")}
-            | parameters
-            | {"timestamp": str(int(UtcClock().now().timestamp() * 1000))}
+        order = await self.by_hand(
+            "POST",
+            "/fapi/v1/order",
+            symbol=position["symbol"],
+            side="SELL" if not position["quantity"].startswith("-") else "BUY",
+            type="MARKET",
+            quantity=position["quantity"].lstrip("-"),
+            reduceOnly="true",
         )
+        assert order["orderId"]
+
+    async def by_hand(self, method: str, path: str, **parameters: str) -> Any:
+        """A request that the account's owner makes with his own client."""
+        query = urlencode(parameters | {"timestamp": str(int(UtcClock().now().timestamp() * 1000))})
         signature = hmac.new(self.api_secret.encode(), query.encode(), "sha256").hexdigest()
         return await self.paper.request(method, f"{path}?{query}&signature={signature}", self.api_key)
 

@@ -137,6 +137,15 @@ class Processes:
 async def processes(
     database: TestDatabase, tls: Callable[[str], TlsFiles], tmp_path: Path
 ) -> AsyncIterator[Processes]:
+    async with running_processes(database, tls, tmp_path) as running:
+        yield running
+
+
+@contextlib.asynccontextmanager
+async def running_processes(
+    database: TestDatabase, tls: Callable[[str], TlsFiles], tmp_path: Path
+) -> AsyncIterator[Processes]:
+    """Vault, execution and paper exchange as processes, with one trader."""
     ports = {name: free_port() for name in ("vault", "execution", "paper")}
     secrets = {
         "VAULT_DATABASE_URL": database.roles["vault"].reveal(),
