@@ -36,6 +36,7 @@ class AccountBook:
     open_conditional: dict[int, ConditionalOrder] = field(default_factory=dict)
     conditional_by_client_id: dict[str, ConditionalOrder] = field(default_factory=dict)
     fills: list[Fill] = field(default_factory=list)
+    fills_by_order: dict[int, list[Fill]] = field(default_factory=lambda: defaultdict(list))
     incomes: list[Income] = field(default_factory=list)
 
 
@@ -138,7 +139,9 @@ class Books:
             self._waiting[order.symbol][order.algo_id] = order
 
     def index_fill(self, fill: Fill) -> None:
-        self._of_account[fill.account_id].fills.append(fill)
+        book = self._of_account[fill.account_id]
+        book.fills.append(fill)
+        book.fills_by_order[fill.order_id].append(fill)
 
     def index_income(self, income: Income) -> None:
         self._of_account[income.account_id].incomes.append(income)

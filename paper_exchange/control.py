@@ -14,13 +14,13 @@ from typing import Any
 
 from aiohttp import web
 
-from paper_exchange.accounts import DEFAULT_BALANCE, Permissions, Venue
+from paper_exchange.accounts import DEFAULT_BALANCE, Environment, Permissions, Venue
 from paper_exchange.clock import Clock
 from paper_exchange.connections import UserConnections
 from paper_exchange.credentials import Credentialing
 from paper_exchange.exchange import Exchange
 from paper_exchange.faults import ClockOffset, Faults, Rule, RuleInvalid, parse_rules
-from paper_exchange.instruments import Instrument
+from paper_exchange.instruments import Instrument, market_symbol
 from paper_exchange.journal import Journal
 from paper_exchange.public_keys import KeyType, PublicKeyInvalid, key_type_of
 from paper_exchange.referee import state_json
@@ -98,7 +98,7 @@ class Control:
     def _price(self, body: Any) -> Any:
         """`{"symbol", "price"}`: moves the market to exactly this price."""
         _only(body, "symbol", "price")
-        symbol, price = _text(body, "symbol"), _decimal(body, "price")
+        symbol, price = market_symbol(_text(body, "symbol")), _decimal(body, "price")
         now_ms = self._clock.now_ms()
         self._exchange.post_price(symbol, price, now_ms)
         return {"symbol": symbol, "price": str(self._exchange.market.last(symbol, now_ms)), "time": now_ms}
@@ -143,9 +143,9 @@ class Control:
         """`{"exchange", "balance"?, "permissions"?}`: a fresh account; its secret is told this once.
 
         With `public_key` (PEM; `key_type` may say which kind it is) there is no secret: the user signs with
-        the private half.
+        the private half. `environment` (OKX): `demo` or `live` binds the key to it.
         """
-        _only(body, "exchange", "balance", "permissions", "public_key", "key_type")
+        _only(body, "exchange", "balance", "permissions", "public_key", "key_type", "environment")
         venue = _venue(_text(body, "exchange"))
         public_key = _public_key(body, venue)
         balance = _decimal(body, "balance") if "balance" in body else DEFAULT_BALANCE
@@ -157,6 +157,7 @@ class Control:
             api_key=credentials.api_key,
             balance=balance,
             permissions=_permissions(body.get("permissions", {})),
+            environment=_environment(body),
             now_ms=self._clock.now_ms(),
             public_key=public_key,
         )
@@ -186,7 +187,7 @@ class Control:
     def _change_instrument(self, body: Any) -> Any:
         """`{"symbol", "status"?, "tick"?, "step"?, "min_notional"?}`: changes filters or trading status."""
         _only(body, "symbol", "status", "tick", "step", "min_notional")
-        instrument = self._exchange.instrument(_text(body, "symbol"))
+        instrument = self._exchange.instrument(market_symbol(_text(body, "symbol")))
         status = body.get("status", instrument.status)
         if status not in _STATUSES:
             raise BadControl(f"status must be one of {', '.join(_STATUSES)}")
@@ -257,6 +258,13 @@ def _venue(name: str) -> Venue:
         return Venue(name)
     except ValueError as error:
         raise BadControl(f"exchange must be one of {', '.join(Venue)}") from error
+
+
+def _environment(body: dict[str, Any]) -> Environment:
+    try:
+        return Environment(body.get("environment", Environment.ANY))
+    except ValueError as error:
+        raise BadControl(f"environment must be one of {', '.join(Environment)}") from error
 
 
 def _permissions(body: Any) -> Permissions:

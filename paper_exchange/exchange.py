@@ -64,7 +64,7 @@ _AMENDABLE = (
 class NewOrder:
     """What a client asks for. `price` is zero for a market order; no `client_order_id` means: make one.
 
-    `ends_unfillable`: a post-only order that would take, or a fill-or-kill order that cannot fill, is accepted
+    `ends_unfillable`: a post-only order that would take, or a fill-or-kill one that cannot fill, is accepted
     and ends at once; otherwise it is refused.
     """
 
@@ -282,6 +282,10 @@ class Exchange:
             raise Refused(Reason.CANCEL_UNKNOWN)
         self.matching.close(order, OrderStatus.CANCELED, now_ms)
         return order
+
+    def end_unfillable(self, order: Order, now_ms: int) -> None:
+        """Ends an open order that cannot work as it was asked to."""
+        self.matching.close(order, OrderStatus.EXPIRED, now_ms)
 
     def cancel_all(self, account: Account, symbol: str, now_ms: int) -> None:
         """Cancels the open orders of a symbol; conditional orders stay."""

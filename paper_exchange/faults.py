@@ -16,6 +16,7 @@ from decimal import Decimal, InvalidOperation
 from fnmatch import fnmatchcase
 from typing import Any
 
+from paper_exchange.instruments import market_symbol
 from paper_exchange.matching import PartialFill
 from paper_exchange.orders import Order
 
@@ -184,7 +185,7 @@ def _parse(source: Any) -> Rule | ClockOffset:
         method=fields.optional_text("method"),
         path=fields.optional_text("path"),
         account=fields.optional_text("account"),
-        symbol=fields.optional_text("symbol"),
+        symbol=market_symbol(fields.optional_text("symbol") or "") or None,
     )
     fields.finish()
     return rule

@@ -70,6 +70,11 @@ class Instrument:
         return self.brackets[0].max_leverage
 
 
+def market_symbol(name: str) -> str:
+    """The market that a name of either protocol means: BTCUSDT, or BTC-USDT-SWAP for the same."""
+    return name.removesuffix("-SWAP").replace("-", "")
+
+
 def brackets_of(table: Sequence[tuple[int, int, str]]) -> tuple[Bracket, ...]:
     """Builds brackets from (max leverage, cap, maintenance ratio) rows, smallest cap first.
 

@@ -76,6 +76,9 @@ class Timeline:
 class Market:
     """All markets of one exchange.
 
+    Attributes:
+        anchor_ms: When the exchange was first started, on the minute.
+
     Args:
         instruments: What is listed.
         seed: Of the generated paths; the same seed gives the same prices.
@@ -96,7 +99,7 @@ class Market:
         self.instruments = dict(instruments)
         self.seed = seed
         self.speed = speed
-        self._anchor_ms = anchor_ms // MINUTE_MS * MINUTE_MS
+        self.anchor_ms = anchor_ms // MINUTE_MS * MINUTE_MS
         self._files = dict(files or {})
         self._paths: dict[str, PricePath] = {}
         self._timelines: dict[str, Timeline] = {}
@@ -113,7 +116,7 @@ class Market:
             self._paths[symbol] = file
             start = file.replay_start(history_ms=REPLAY_HISTORY_MS)
             # Bars of the file and candles of the exchange must open at the same moments.
-            anchor = self._anchor_ms - (self._anchor_ms - start) % max(file.bar_ms, _HOUR_MS)
+            anchor = self.anchor_ms - (self.anchor_ms - start) % max(file.bar_ms, _HOUR_MS)
             self._timelines[symbol] = Timeline(anchor, start, self.speed)
             return
         self._paths[symbol] = GeneratedPath(
@@ -123,8 +126,8 @@ class Market:
             annual_volatility=instrument.annual_volatility,
             hourly_volume=instrument.hourly_volume,
         )
-        origin = self._anchor_ms if self.speed == 1 else PATH_ORIGIN_MS
-        self._timelines[symbol] = Timeline(self._anchor_ms, origin, self.speed)
+        origin = self.anchor_ms if self.speed == 1 else PATH_ORIGIN_MS
+        self._timelines[symbol] = Timeline(self.anchor_ms, origin, self.speed)
 
     def relist(self, instrument: Instrument) -> None:
         """Replaces the filters or the status of a listed contract."""
@@ -215,12 +218,20 @@ class Market:
         """The first moment for which this market has a price."""
         beginning = self._paths[symbol].begins_at()
         if beginning is None:
-            return interval_opening("1d", self._anchor_ms - HISTORY_MS)
+            return interval_opening("1d", self.anchor_ms - HISTORY_MS)
         timeline = self._timelines[symbol]
         return timeline.anchor_ms + beginning - timeline.origin_ms
 
     def candles(
-        self, symbol: str, interval: str, *, now_ms: int, start_ms: int | None, end_ms: int | None, limit: int
+        self,
+        symbol: str,
+        interval: str,
+        *,
+        now_ms: int,
+        start_ms: int | None,
+        end_ms: int | None,
+        limit: int,
+        shift_ms: int = 0,
     ) -> list[Candle]:
         """Candles in order of time, the unfinished one included.
 
@@ -228,15 +239,17 @@ class Market:
             interval: A key of `INTERVALS_MS`, or "1M".
             start_ms: Open time of the first, inclusive; None: the latest `limit`.
             end_ms: Open time of the last, inclusive; None: now.
+            shift_ms: How much earlier than in UTC they open: of a time zone to the east.
         """
-        last = interval_opening(interval, min(now_ms, now_ms if end_ms is None else end_ms))
-        earliest = max(self.history_begins_ms(symbol), 0 if start_ms is None else start_ms)
+        last = interval_opening(interval, min(now_ms, now_ms if end_ms is None else end_ms) + shift_ms)
+        earliest = max(self.history_begins_ms(symbol), 0 if start_ms is None else start_ms) + shift_ms
         if start_ms is None:
             openings = _backwards(interval, last, earliest, limit)
         else:
             openings = _forwards(interval, earliest, last, limit)
         return [
-            self._candle(symbol, opening, next_opening(interval, opening), now_ms) for opening in openings
+            self._candle(symbol, opening - shift_ms, next_opening(interval, opening) - shift_ms, now_ms)
+            for opening in openings
         ]
 
     def _candle(self, symbol: str, open_ms: int, end_ms: int, now_ms: int) -> Candle:

@@ -1,0 +1,47 @@
+"""OKX v5 put together: REST under /api/v5 and WebSockets under /ws/v5."""
+
+from collections.abc import Callable
+
+from aiohttp import web
+
+from paper_exchange.accounts import Venue
+from paper_exchange.clock import Clock
+from paper_exchange.connections import UserConnections
+from paper_exchange.credentials import Credentialing
+from paper_exchange.exchange import Exchange
+from paper_exchange.faults import Faults
+from paper_exchange.http_edge import HttpEdge
+from paper_exchange.journal import Journal
+from paper_exchange.okx_api import PREFIX, OkxApi
+from paper_exchange.okx_auth import OkxAuthentication
+from paper_exchange.okx_contracts import terms
+from paper_exchange.okx_limits import OkxLimits
+
+
+class OkxEdge:
+    """One exchange as OKX shows it."""
+
+    def __init__(
+        self,
+        exchange: Exchange,
+        *,
+        clock: Clock,
+        credentialing: Credentialing,
+        faults: Faults,
+        journal: Journal,
+        connections: UserConnections,
+        commit: Callable[[], None],
+    ) -> None:
+        exchange.risk.terms[Venue.OKX] = terms
+        self._limits = OkxLimits()
+        authentication = OkxAuthentication(exchange.books, credentialing)
+        self._api = OkxApi(
+            exchange, clock=clock, authentication=authentication, limits=self._limits, commit=commit
+        )
+        self._http = HttpEdge(self._api, books=exchange.books, clock=clock, faults=faults, journal=journal)
+
+    def routes(self) -> list[web.RouteDef]:
+        return [web.route("*", f"{PREFIX}{{rest:.*}}", self._http.handle)]
+
+    def forget_limits(self) -> None:
+        self._limits.clear()
