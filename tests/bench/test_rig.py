@@ -108,6 +108,25 @@ async def test_floor_turns_an_alert_into_an_order(exchange: tuple[int, int], con
     assert throughput.requests_per_order == 1
 
 
+async def test_orders_that_come_late_are_waited_for(
+    exchange: tuple[int, int], connection: Connection
+) -> None:
+    late = await connect(exchange[1])
+    notes = asyncio.create_task(Exchange(connection).orders(2, of="ours"))
+    for name in ("a", "b"):
+        await late.send(request_bytes("POST", f"/fapi/v1/order?{ORDER}{name}"))
+    arrived, requests = await notes
+    late.close()
+    assert (len(arrived), requests) == (2, 2)
+
+
+async def test_more_orders_than_alerts_are_no_speed(connection: Connection) -> None:
+    for name in ("a", "b"):
+        await connection.send(request_bytes("POST", f"/fapi/v1/order?{ORDER}{name}"))
+    with pytest.raises(LoadFailed, match="2 orders for 1 alerts"):
+        await Exchange(connection).orders(1, of="ours")
+
+
 async def test_target_that_refuses_has_no_speed(exchange: tuple[int, int], connection: Connection) -> None:
     url = f"http://127.0.0.1:{exchange[1]}"
     async with running("bench.rig.floor", "--exchange", url) as (pid, port):
