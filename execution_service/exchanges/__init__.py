@@ -13,9 +13,13 @@ from execution_service.exchanges.types import (
     AccountKey,
     Balance,
     Environment,
+    FundingRate,
+    LeverageBracket,
+    MarginMode,
     Order,
     OrderRef,
     Position,
+    PositionMode,
     Send,
 )
 from execution_service.signals import OrderSide
@@ -46,6 +50,26 @@ class Exchange(Protocol):
         """Sets the leverage of a symbol; returns what is in force. May be repeated."""
         ...
 
+    async def max_leverage(self, symbol: str) -> int:
+        """The highest leverage that the smallest position can have."""
+        ...
+
+    async def leverage_brackets(self, symbol: str) -> Sequence[LeverageBracket]:
+        """What positions of each size are allowed; the smallest first."""
+        ...
+
+    async def get_margin_mode(self, symbol: str) -> MarginMode:
+        """What stands behind the symbol's positions: the whole account, or their own margin."""
+        ...
+
+    async def set_margin_mode(self, symbol: str, mode: MarginMode, *, signal_id: str) -> None:
+        """Sets it for the next position; may be repeated. Raises SettingLocked while one is open."""
+        ...
+
+    async def get_position_mode(self) -> PositionMode:
+        """Whether a symbol has one position or two; the account's own, which we never change."""
+        ...
+
     async def create_market_order(
         self,
         symbol: str,
@@ -60,9 +84,20 @@ class Exchange(Protocol):
         ...
 
     async def create_limit_order(
-        self, symbol: str, side: OrderSide, quantity: Decimal, price: Decimal, *, position: Side, send: Send
+        self,
+        symbol: str,
+        side: OrderSide,
+        quantity: Decimal,
+        price: Decimal,
+        *,
+        position: Side,
+        send: Send,
+        post_only: bool = False,
     ) -> Order:
-        """Places an order that rests at its price until it is filled or cancelled."""
+        """Places an order that rests at its price until it is filled or cancelled.
+
+        With `post_only` it never takes: it is refused (NotPostable), or accepted and cancelled at once.
+        """
         ...
 
     async def create_stop_loss(
@@ -88,7 +123,11 @@ class Exchange(Protocol):
         quantity: Decimal | None,
         send: Send,
     ) -> Order:
-        """Closes `quantity` (None: the whole position) at market when the price is as good as the trigger."""
+        """Closes `quantity` (None: the whole position) at market when the price is as good as the trigger.
+
+        Where an exchange has no second order that follows the position, the answer's quantity is the
+        position's size of now.
+        """
         ...
 
     async def create_trailing_stop(
@@ -135,6 +174,20 @@ class Market(Protocol):
 
     async def candles(self, symbol: str, timeframe: Timeframe, count: int) -> Sequence[Candle]:
         """At most `count` closed candles, oldest first, of the longest bar not longer than `timeframe`."""
+        ...
+
+    async def candles_between(
+        self, symbol: str, timeframe: Timeframe, start: datetime, end: datetime
+    ) -> Sequence[Candle]:
+        """The closed candles that open in [start, end), oldest first, of the same bar as in `candles`."""
+        ...
+
+    async def mark_price(self, symbol: str) -> Decimal:
+        """The price that profits and liquidations are reckoned by."""
+        ...
+
+    async def funding_rate(self, symbol: str) -> FundingRate:
+        """The next funding payment."""
         ...
 
 

@@ -5,32 +5,41 @@ Algo Order API (`/fapi/v1/algoOrder`) since 2025-12-09; the order endpoint refus
 answer to a new order documents no average price any more: it is read from the order afterwards.
 """
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Callable, Sequence
+from contextlib import suppress
 from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any, TypeVar
 
 from execution_service.exchanges import binance_answers as answers
 from execution_service.exchanges import errors
-from execution_service.exchanges.http import Host
-from execution_service.exchanges.types import AccountKey, Balance, Order, OrderRef, Position, Send
+from execution_service.exchanges.http import Answer, Host
+from execution_service.exchanges.reading import decimal, instant, milliseconds, read
+from execution_service.exchanges.requests import Parameters, Sign, SignedRequests, ask_public
+from execution_service.exchanges.types import (
+    AccountKey,
+    Balance,
+    FundingRate,
+    LeverageBracket,
+    MarginMode,
+    Order,
+    OrderRef,
+    Position,
+    PositionMode,
+    Send,
+)
 from execution_service.signals import OrderSide
 from tradekit.market.instrument import Instrument
 from tradekit.market.sizing import Side
 from tradekit.market.timeframe import Timeframe
 from tradekit.market.volatility import Candle
 from tradekit.service.wire import decimal_text
-from tradingbot.vault.v1 import vault_pb2
 
 T = TypeVar("T")
 
 QUERY_VALID_MS = 5_000
-QUERY_TIMEOUT_S = 5.0
-# After an order can be accepted no more, its answer is waited for this long; then the order is asked for.
-ANSWER_MARGIN_S = 1.0
-
-Sign = Callable[[vault_pb2.SignItem], Awaitable[vault_pb2.SignedRequest]]
-Parameters = dict[str, str]
+# The most rows that one question for candles brings.
+CANDLES_PER_PAGE = 1_500
 
 # Bars that Binance offers, longest first.
 _INTERVALS = tuple(
@@ -42,22 +51,39 @@ _INTERVALS = tuple(
 )  # fmt: skip
 
 
+class BinanceWords:
+    """What every request to Binance has."""
+
+    def checked(self, answer: Answer, host: Host) -> Any:
+        """The body of a good answer."""
+        return answers.checked(answer, host)
+
+    def stamp(self, host: Host) -> Parameters:
+        """When it is asked, and how long that is good."""
+        return {"recvWindow": str(QUERY_VALID_MS), "timestamp": str(milliseconds(host.exchange_time()))}
+
+    async def refresh_clock(self, host: Host) -> None:
+        """Asks for the server's time; the answer is taken to be half a round trip old."""
+        before = host.now()
+        served = await ask_public(self, host, "/fapi/v1/time", {}, lambda body: instant(body["serverTime"]))
+        after = host.now()
+        host.clock_offset = served - (before + (after - before) / 2)
+
+
 class BinanceMarket:
     """What Binance tells everybody."""
 
     def __init__(self, host: Host) -> None:
         self._host = host
+        self._words = BinanceWords()
 
     def exchange_time(self) -> datetime:
         """Binance's clock as well as we know it."""
         return self._host.exchange_time()
 
     async def refresh_clock(self) -> None:
-        """Asks for the server's time; the answer is taken to be half a round trip old."""
-        before = self._host.now()
-        served = await self._get("/fapi/v1/time", {}, lambda body: answers.instant(body["serverTime"]))
-        after = self._host.now()
-        self._host.clock_offset = served - (before + (after - before) / 2)
+        """Asks for the server's time."""
+        await self._words.refresh_clock(self._host)
 
     async def instruments(self) -> dict[str, Instrument]:
         """The trading rules of all perpetuals."""
@@ -68,24 +94,57 @@ class BinanceMarket:
         return await self._get(
             "/fapi/v2/ticker/price",
             {},
-            lambda rows: {row["symbol"]: answers.decimal(row["price"]) for row in rows},
+            lambda rows: {row["symbol"]: decimal(row["price"]) for row in rows},
         )
 
     async def candles(self, symbol: str, timeframe: Timeframe, count: int) -> Sequence[Candle]:
         """Closed candles, oldest first; Binance's last row is the unfinished one."""
-        duration = timeframe.duration
-        name, span = next((row for row in _INTERVALS if row[1] <= duration), _INTERVALS[-1])
+        name, span = _interval(timeframe)
         parameters = {"symbol": symbol, "interval": name, "limit": str(count + 1)}
-        candles = await self._get("/fapi/v1/klines", parameters, lambda rows: list(map(answers.candle, rows)))
+        return self._closed(await self._klines(parameters), span)
+
+    async def candles_between(
+        self, symbol: str, timeframe: Timeframe, start: datetime, end: datetime
+    ) -> Sequence[Candle]:
+        """Closed candles of a span, page by page."""
+        name, span = _interval(timeframe)
+        candles: list[Candle] = []
+        first, last = milliseconds(start), milliseconds(end) - 1
+        while first <= last:
+            page = await self._klines(
+                {
+                    "symbol": symbol,
+                    "interval": name,
+                    "startTime": str(first),
+                    "endTime": str(last),
+                    "limit": str(CANDLES_PER_PAGE),
+                }
+            )
+            candles += page
+            if len(page) < CANDLES_PER_PAGE:
+                break
+            first = milliseconds(page[-1].open_time) + 1
+        return self._closed(candles, span)
+
+    async def mark_price(self, symbol: str) -> Decimal:
+        """The mark price of the premium index."""
+        return await self._get(
+            "/fapi/v1/premiumIndex", {"symbol": symbol}, lambda row: decimal(row["markPrice"])
+        )
+
+    async def funding_rate(self, symbol: str) -> FundingRate:
+        """The next payment of the premium index."""
+        return await self._get("/fapi/v1/premiumIndex", {"symbol": symbol}, answers.funding_rate)
+
+    async def _klines(self, parameters: Parameters) -> list[Candle]:
+        return await self._get("/fapi/v1/klines", parameters, lambda rows: list(map(answers.candle, rows)))
+
+    def _closed(self, candles: Sequence[Candle], span: timedelta) -> list[Candle]:
         now = self.exchange_time()
         return [candle for candle in candles if candle.open_time + span <= now]
 
     async def _get(self, path: str, parameters: Parameters, read: Callable[[Any], T]) -> T:
-        try:
-            return answers.read(read, answers.checked(await self._host.get(path, parameters), self._host))
-        except errors.OutcomeUnknown as error:
-            # A question changes nothing: one without a readable answer was as good as not asked.
-            raise errors.Unreachable(error.message, exchange_code=error.exchange_code) from error
+        return await ask_public(self._words, self._host, path, parameters, read)
 
 
 class BinanceClient:
@@ -99,30 +158,63 @@ class BinanceClient:
 
     def __init__(self, account: AccountKey, host: Host, sign: Sign) -> None:
         self.account = account
-        self._host = host
-        self._sign = sign
-        self._hedge_mode: bool | None = None
+        self._requests = SignedRequests(account, host, sign, BinanceWords())
+        self._position_mode: PositionMode | None = None
 
     async def get_account_balance(self) -> Balance:
         """The USDT row of the futures wallet."""
-        return await self._query("GET", "/fapi/v3/balance", {}, answers.balance)
+        return await self._requests.ask("GET", "/fapi/v3/balance", {}, answers.balance)
 
     async def get_positions(self, symbol: str | None = None) -> list[Position]:
         """The open positions; symbols with orders only are left out."""
         parameters = {"symbol": symbol} if symbol else {}
-        return await self._query("GET", "/fapi/v3/positionRisk", parameters, answers.positions)
+        return await self._requests.ask("GET", "/fapi/v3/positionRisk", parameters, answers.positions)
 
     async def get_leverage(self, symbol: str) -> int:
         """The symbol's leverage from its configuration."""
-        return await self._query(
+        return await self._requests.ask(
             "GET", "/fapi/v1/symbolConfig", {"symbol": symbol}, lambda rows: int(rows[0]["leverage"])
         )
 
     async def set_leverage(self, symbol: str, leverage: int, *, signal_id: str) -> int:
         """Sets the symbol's leverage for new and open positions alike."""
         parameters = {"symbol": symbol, "leverage": str(leverage)}
-        return await self._query(
+        return await self._requests.ask(
             "POST", "/fapi/v1/leverage", parameters, lambda body: int(body["leverage"]), signal_id=signal_id
+        )
+
+    async def max_leverage(self, symbol: str) -> int:
+        """That of the smallest positions."""
+        return (await self.leverage_brackets(symbol))[0].max_leverage
+
+    async def leverage_brackets(self, symbol: str) -> Sequence[LeverageBracket]:
+        """The symbol's brackets."""
+        return await self._requests.ask(
+            "GET", "/fapi/v1/leverageBracket", {"symbol": symbol}, answers.brackets
+        )
+
+    async def get_margin_mode(self, symbol: str) -> MarginMode:
+        """The symbol's mode from its configuration."""
+        return await self._requests.ask(
+            "GET", "/fapi/v1/symbolConfig", {"symbol": symbol}, answers.margin_mode
+        )
+
+    async def set_margin_mode(self, symbol: str, mode: MarginMode, *, signal_id: str) -> None:
+        """Sets the symbol's mode. Binance refuses an unchanged one with -4046; for us that is success."""
+        name = "ISOLATED" if mode is MarginMode.ISOLATED else "CROSSED"
+        parameters = {"symbol": symbol, "marginType": name}
+        with suppress(errors.AlreadySo):
+            await self._requests.ask(
+                "POST", "/fapi/v1/marginType", parameters, lambda body: None, signal_id=signal_id
+            )
+
+    async def get_position_mode(self) -> PositionMode:
+        """One-way or hedge; the account's, for all symbols."""
+        return await self._requests.ask(
+            "GET",
+            "/fapi/v1/positionSide/dual",
+            {},
+            lambda body: PositionMode.HEDGE if body["dualSidePosition"] is True else PositionMode.ONE_WAY,
         )
 
     async def create_market_order(
@@ -141,12 +233,20 @@ class BinanceClient:
         return await self._place_order(symbol, side, parameters, send)
 
     async def create_limit_order(
-        self, symbol: str, side: OrderSide, quantity: Decimal, price: Decimal, *, position: Side, send: Send
+        self,
+        symbol: str,
+        side: OrderSide,
+        quantity: Decimal,
+        price: Decimal,
+        *,
+        position: Side,
+        send: Send,
+        post_only: bool = False,
     ) -> Order:
-        """A LIMIT order, good till cancelled."""
+        """A LIMIT order, good till cancelled; GTX is Binance's word for post-only."""
         parameters = {
             "type": "LIMIT",
-            "timeInForce": "GTC",
+            "timeInForce": "GTX" if post_only else "GTC",
             "quantity": decimal_text(quantity),
             "price": decimal_text(price),
             "newOrderRespType": "RESULT",
@@ -210,7 +310,7 @@ class BinanceClient:
         path, name = _place_of(ref)
         parameters = {"symbol": ref.symbol} if not ref.conditional else {}
         parameters[name] = ref.client_order_id
-        await self._query("DELETE", path, parameters, lambda body: None, signal_id=signal_id)
+        await self._requests.ask("DELETE", path, parameters, lambda body: None, signal_id=signal_id)
 
     async def find_order(self, ref: OrderRef) -> Order | None:
         """Asks by our client order id."""
@@ -218,17 +318,17 @@ class BinanceClient:
         parameters = {"symbol": ref.symbol} if not ref.conditional else {}
         parameters[name] = ref.client_order_id
         try:
-            return await self._query("GET", path, parameters, lambda body: _named(body, ref))
+            return await self._requests.ask("GET", path, parameters, lambda body: _named(body, ref))
         except errors.OrderUnknown:
             return None
 
     async def get_open_orders(self, symbol: str | None = None) -> list[Order]:
         """Plain and conditional orders; Binance keeps them apart."""
         parameters = {"symbol": symbol} if symbol else {}
-        plain = await self._query(
+        plain = await self._requests.ask(
             "GET", "/fapi/v1/openOrders", parameters, lambda rows: list(map(answers.order, rows))
         )
-        algo = await self._query(
+        algo = await self._requests.ask(
             "GET", "/fapi/v1/openAlgoOrders", parameters, lambda rows: list(map(answers.algo_order, rows))
         )
         return plain + algo
@@ -259,79 +359,41 @@ class BinanceClient:
 
     async def _direction(self, position: Side, *, reduce_only: bool) -> Parameters:
         """Hedge mode names the position and forbids reduceOnly (-1106); one-way mode the opposite (-4061)."""
-        if self._hedge_mode is None:
-            self._hedge_mode = await self._query(
-                "GET", "/fapi/v1/positionSide/dual", {}, lambda body: body["dualSidePosition"] is True
-            )
-        if self._hedge_mode:
+        if self._position_mode is None:
+            self._position_mode = await self.get_position_mode()
+        if self._position_mode is PositionMode.HEDGE:
             return {"positionSide": position.value.upper()}
         return {"reduceOnly": "true"} if reduce_only else {}
 
     async def _place_order(self, symbol: str, side: OrderSide, parameters: Parameters, send: Send) -> Order:
         head = {"symbol": symbol, "side": side.value.upper()}
         body = await self._create("/fapi/v1/order", head | parameters, "newClientOrderId", send)
-        return _matching(answers.read(answers.order, body), symbol, side, send)
+        return _matching(read(answers.order, body), symbol, side, send)
 
     async def _place_algo(self, symbol: str, side: OrderSide, parameters: Parameters, send: Send) -> Order:
         head = {"algoType": "CONDITIONAL", "symbol": symbol, "side": side.value.upper()}
         body = await self._create("/fapi/v1/algoOrder", head | parameters, "clientAlgoId", send)
-        return _matching(answers.read(answers.algo_order, body), symbol, side, send)
+        return _matching(read(answers.algo_order, body), symbol, side, send)
 
     async def _create(self, path: str, parameters: Parameters, id_name: str, send: Send) -> Any:
         parameters = parameters | {
             id_name: send.client_order_id,
             "recvWindow": str(send.valid_ms),
-            "timestamp": str(answers.milliseconds(send.timestamp)),
+            "timestamp": str(milliseconds(send.timestamp)),
         }
-        timeout_s = send.valid_ms / 1000 + ANSWER_MARGIN_S
         try:
-            return await self._request("POST", path, parameters, send.signal_id, timeout_s)
+            return await self._requests.place(
+                path, parameters, valid_ms=send.valid_ms, signal_id=send.signal_id
+            )
         except errors.ModeChanged:
             # The user has switched between one-way and hedge mode: it is read anew with the next order.
-            self._hedge_mode = None
+            self._position_mode = None
             raise
 
-    async def _query(
-        self,
-        method: str,
-        path: str,
-        parameters: Parameters,
-        read: Callable[[Any], T],
-        *,
-        signal_id: str = "",
-    ) -> T:
-        """A request that may be repeated: a lost answer means `Unreachable`, a wrong clock is mended once."""
-        try:
-            try:
-                body = await self._stamped(method, path, parameters, signal_id)
-            except errors.ClockSkew:
-                await BinanceMarket(self._host).refresh_clock()
-                body = await self._stamped(method, path, parameters, signal_id)
-            return answers.read(read, body)
-        except errors.OutcomeUnknown as error:
-            raise errors.Unreachable(error.message, exchange_code=error.exchange_code) from error
 
-    async def _stamped(self, method: str, path: str, parameters: Parameters, signal_id: str) -> Any:
-        stamp = {
-            "recvWindow": str(QUERY_VALID_MS),
-            "timestamp": str(answers.milliseconds(self._host.exchange_time())),
-        }
-        return await self._request(method, path, parameters | stamp, signal_id, QUERY_TIMEOUT_S)
-
-    async def _request(
-        self, method: str, path: str, parameters: Parameters, signal_id: str, timeout_s: float
-    ) -> Any:
-        item = vault_pb2.SignItem(
-            user_id=self.account.user_id,
-            account_id=self.account.account_id,
-            method=method,
-            path=path,
-            parameters=[vault_pb2.Parameter(name=name, value=value) for name, value in parameters.items()],
-            clock_offset_ms=round(self._host.clock_offset / timedelta(milliseconds=1)),
-            signal_id=signal_id or None,
-        )
-        signed = await self._sign(item)
-        return answers.checked(await self._host.send(method, signed, timeout_s=timeout_s), self._host)
+def _interval(timeframe: Timeframe) -> tuple[str, timedelta]:
+    """The longest bar that is not longer, and its length."""
+    return next((row for row in _INTERVALS if row[1] <= timeframe.duration), _INTERVALS[-1])
 
 
 def _place_of(ref: OrderRef) -> tuple[str, str]:

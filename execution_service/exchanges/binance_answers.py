@@ -1,19 +1,31 @@
-"""What Binance's answers mean: errors, orders, positions, rules, in our words.
-
-Everything that comes from outside is read here, strictly: an answer that is not of the documented shape says
-nothing. Fields that we do not know are ignored. Numbers are exact and bounded.
-"""
+"""What Binance's answers mean: errors, orders, positions, rules, in our words."""
 
 import logging
 import re
-from collections.abc import Callable
-from datetime import UTC, datetime, timedelta
-from decimal import Decimal, InvalidOperation
-from typing import Any, TypeVar
+from datetime import timedelta
+from decimal import Decimal
+from typing import Any
 
 from execution_service.exchanges import errors
 from execution_service.exchanges.http import Answer, Host
-from execution_service.exchanges.types import Balance, Order, OrderKind, OrderStatus, Position
+from execution_service.exchanges.reading import (
+    decimal,
+    decimal_or_zero,
+    instant,
+    positive,
+    printable,
+    read,
+)
+from execution_service.exchanges.types import (
+    Balance,
+    FundingRate,
+    LeverageBracket,
+    MarginMode,
+    Order,
+    OrderKind,
+    OrderStatus,
+    Position,
+)
 from execution_service.signals import OrderSide
 from tradekit.market.instrument import Instrument
 from tradekit.market.sizing import Side
@@ -21,11 +33,7 @@ from tradekit.market.volatility import Candle
 
 log = logging.getLogger(__name__)
 
-T = TypeVar("T")
-
 CURRENCY = "USDT"
-# No price, quantity or balance of a market that we trade is near this; what is beyond it is no number.
-LARGEST_NUMBER = Decimal(10) ** 15
 
 _ORDER_STATUS = {
     "NEW": OrderStatus.OPEN,
@@ -74,11 +82,11 @@ def checked(answer: Answer, host: Host) -> Any:
 def _error_from(answer: Answer, host: Host) -> errors.ExchangeError:
     body = answer.body if isinstance(answer.body, dict) else {}
     code = body["code"] if isinstance(body.get("code"), int) else 0
-    text = _printable(body.get("msg", ""))
+    text = printable(body.get("msg", ""))
     if answer.status in (418, 429) or code in (-1003, _TOO_MANY_ORDERS):
         return _rate_limited(answer, code, text, host)
     if answer.status == 503 and _surely_not_done(code, text):
-        return errors.Unreachable(
+        return errors.Maintenance(
             "The exchange is overloaded.", exchange_code=str(code), retry_after=_BUSY_WAIT
         )
     if code in _MEANINGS and answer.status < 500:
@@ -107,11 +115,6 @@ def _rate_limited(answer: Answer, code: int, text: str, host: Host) -> errors.Ra
     )
 
 
-def _printable(text: object) -> str:
-    """A text of the exchange, bounded and without what a journal or a terminal could stumble over."""
-    return "".join(character if character.isprintable() else " " for character in str(text)[:200])
-
-
 def _surely_not_done(code: int, text: str) -> bool:
     # Documented as sure failures; the third text of a 503, "Unknown error, …", is not.
     return code == -1008 or text.startswith(("Service Unavailable.", "Internal error; unable to process"))
@@ -120,12 +123,23 @@ def _surely_not_done(code: int, text: str) -> bool:
 _Meaning = type[errors.ExchangeError]
 _KEY = "The exchange does not accept the API key: {text}"
 _FILTER = "The order does not fit the market's rules: {text}"
+_BLOCKED = "The exchange has stopped the account: {text}"
+_LOCKED = "Open orders or positions forbid the change: {text}"
 # Binance's documented codes; texts change, codes do not.
 _MEANINGS: dict[int, tuple[_Meaning, str]] = {
     **dict.fromkeys((-1021, -5028), (errors.ClockSkew, "The clock differs from the exchange's.")),
-    **dict.fromkeys((-1022, -2014, -2015, -1002, -2017), (errors.KeyRejected, _KEY)),
+    # -2015 is the key, its permissions or its addresses: Binance does not say which.
+    **dict.fromkeys((-1022, -2014, -2015, -2017), (errors.KeyRejected, _KEY)),
+    -1002: (errors.PermissionMissing, "The API key is not allowed to do this: {text}"),
+    **dict.fromkeys((-2023, -4192, -4400, -4401, -4402, -4403), (errors.AccountBlocked, _BLOCKED)),
+    **dict.fromkeys((-4202, -4203, -4205, -4206), (errors.AccountBlocked, _BLOCKED)),
     **dict.fromkeys((-2018, -2019), (errors.BalanceInsufficient, "Insufficient balance: {text}")),
+    **dict.fromkeys(
+        (-2024, -2027, -2025, -4045), (errors.PositionLimit, "More than the exchange allows: {text}")
+    ),
+    **dict.fromkeys((-4028, -2028), (errors.LeverageRefused, "The leverage is refused: {text}")),
     **dict.fromkeys((-2021, -4142), (errors.WouldTrigger, "The price is already beyond the trigger.")),
+    -5022: (errors.NotPostable, "The order would have been filled at once, and was to be post-only."),
     **dict.fromkeys((-2022, -4118), (errors.NothingToReduce, "There is nothing (more) to close: {text}")),
     **dict.fromkeys((-2011, -2013), (errors.OrderUnknown, "The exchange knows no such order.")),
     -4117: (errors.OrderUnknown, "The order is triggering and can no longer be cancelled."),
@@ -135,23 +149,12 @@ _MEANINGS: dict[int, tuple[_Meaning, str]] = {
     -4116: (errors.OrderExists, "An order with this client id is open."),
     -4130: (errors.ProtectionExists, "Another stop or target for the whole position is open."),
     **dict.fromkeys((-4046, -4059, -4171), (errors.AlreadySo, "The setting is already so.")),
+    **dict.fromkeys((-4047, -4048, -4067, -4068), (errors.SettingLocked, _LOCKED)),
     **dict.fromkeys(
         (-1013, -1111, -4003, -4004, -4005, -4013, -4014, -4016, -4023, -4024, -4164),
         (errors.RulesChanged, _FILTER),
     ),
 }
-
-
-def read(read: Callable[[Any], T], row: Any) -> T:
-    """What `read` makes of a part of an answer.
-
-    Raises:
-        OutcomeUnknown: The answer is not of the documented shape: it says nothing.
-    """
-    try:
-        return read(row)
-    except (KeyError, TypeError, ValueError, IndexError, AttributeError) as error:
-        raise errors.OutcomeUnknown("The exchange's answer cannot be read.") from error
 
 
 def instrument(row: dict[str, Any]) -> Instrument:
@@ -177,7 +180,7 @@ def instruments(body: Any) -> dict[str, Instrument]:
         try:
             rules = read(instrument, row)
         except errors.OutcomeUnknown:
-            log.warning("instrument.unreadable", extra={"symbol": _printable(row.get("symbol"))})
+            log.warning("instrument.unreadable", extra={"symbol": printable(row.get("symbol"))})
             continue
         readable[rules.symbol] = rules
     return readable
@@ -219,8 +222,30 @@ def position(row: dict[str, Any]) -> Position:
     )
 
 
+def margin_mode(rows: Any) -> MarginMode:
+    """The mode in a symbol's configuration."""
+    return MarginMode.ISOLATED if rows[0]["marginType"] == "ISOLATED" else MarginMode.CROSS
+
+
+def brackets(rows: Any) -> list[LeverageBracket]:
+    """A symbol's brackets, the smallest positions first."""
+    return [
+        LeverageBracket(
+            max_leverage=int(row["initialLeverage"]),
+            max_notional=decimal(row["notionalCap"]),
+            maintenance_ratio=decimal(row["maintMarginRatio"]),
+        )
+        for row in sorted(rows[0]["brackets"], key=lambda row: int(row["bracket"]))
+    ]
+
+
+def funding_rate(row: Any) -> FundingRate:
+    """The next payment, as the premium index tells it."""
+    return FundingRate(decimal(row["lastFundingRate"]), instant(row["nextFundingTime"]))
+
+
 def order(row: dict[str, Any]) -> Order:
-    quantity, filled = _optional(row.get("origQty")), decimal(row.get("executedQty", "0"))
+    quantity, filled = positive(row.get("origQty")), decimal_or_zero(row.get("executedQty"))
     if filled < 0 or (quantity is not None and filled > quantity):
         raise ValueError("more was filled than was ordered")
     return Order(
@@ -232,8 +257,8 @@ def order(row: dict[str, Any]) -> Order:
         exchange_order_id=str(row["orderId"]),
         quantity=quantity,
         filled_quantity=filled,
-        average_price=_optional(row.get("avgPrice")),
-        limit_price=_optional(row.get("price")),
+        average_price=positive(row.get("avgPrice")),
+        limit_price=positive(row.get("price")),
         trigger_price=None,
         reduce_only=row.get("reduceOnly") is True,
     )
@@ -247,39 +272,10 @@ def algo_order(row: dict[str, Any]) -> Order:
         status=_ALGO_STATUS[row["algoStatus"]],
         client_order_id=row["clientAlgoId"],
         exchange_order_id=str(row["algoId"]),
-        quantity=None if row.get("closePosition") is True else _optional(row.get("quantity")),
-        filled_quantity=_optional(row.get("actualQty")) or Decimal(0),
-        average_price=_optional(row.get("actualPrice")),
-        limit_price=_optional(row.get("price")),
-        trigger_price=_optional(row.get("triggerPrice")),
+        quantity=None if row.get("closePosition") is True else positive(row.get("quantity")),
+        filled_quantity=positive(row.get("actualQty")) or Decimal(0),
+        average_price=positive(row.get("actualPrice")),
+        limit_price=positive(row.get("price")),
+        trigger_price=positive(row.get("triggerPrice")),
         reduce_only=row.get("reduceOnly") is True or row.get("closePosition") is True,
     )
-
-
-def decimal(value: object) -> Decimal:
-    """A finite number from text or JSON.
-
-    Raises:
-        OutcomeUnknown: It is none; an answer with such a number says nothing.
-    """
-    try:
-        number = Decimal(str(value))
-    except InvalidOperation:
-        number = Decimal("NaN")
-    if not number.is_finite() or abs(number) >= LARGEST_NUMBER:
-        raise errors.OutcomeUnknown("The exchange sent a number that is none.")
-    return number
-
-
-def _optional(value: object) -> Decimal | None:
-    """A number above 0, or None: Binance writes "0" or "" for what does not apply."""
-    number = decimal(value) if value not in (None, "") else Decimal(0)
-    return number if number > 0 else None
-
-
-def instant(milliseconds: int) -> datetime:
-    return datetime.fromtimestamp(int(milliseconds) / 1000, UTC)
-
-
-def milliseconds(instant: datetime) -> int:
-    return int(instant.timestamp() * 1000)

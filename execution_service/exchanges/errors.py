@@ -3,19 +3,26 @@
 ExchangeError
 ├── Refused                 certainly not done; `reason` says why; do not repeat as it is
 │   ├── BalanceInsufficient     the free margin does not cover it
+│   ├── PositionLimit           the position would be larger than the exchange allows
+│   ├── LeverageRefused         the leverage is not offered for this market or position
 │   ├── WouldTrigger            a stop or target is already beyond its price: act at once
+│   ├── NotPostable             post-only, and it would have taken
 │   ├── NothingToReduce         reduce-only, and there is nothing to reduce: read the position
 │   ├── OrderUnknown            no such open order; soon after an unclear send this proves nothing
 │   ├── OrderExists             the client order id is taken: our earlier attempt arrived, query it
 │   ├── ProtectionExists        another whole-position stop or target of that direction is open
 │   ├── RulesChanged            price or quantity off the step: the instrument's rules are old
 │   ├── AlreadySo               the setting is already as asked: success
-│   └── KeyRejected             the key is wrong, revoked or not allowed to: a person must act
+│   ├── SettingLocked           open orders or positions forbid the change: close them first
+│   ├── AccountBlocked          the exchange has stopped the account: a person must act
+│   └── KeyRejected             the key is wrong or revoked: a person must act
+│       └── PermissionMissing       the key is good, but not allowed to, or not from here
 ├── NotSent                 certainly not done, and may be repeated after `retry_after`
 │   ├── ClockSkew               our clock is off: ask the exchange's and repeat once
 │   ├── ModeChanged             the account's position mode is another one: it is asked for anew, repeat
 │   ├── RateLimited             too many requests
 │   └── Unreachable             no connection, or the exchange said that it did nothing
+│       └── Maintenance             the exchange is down on purpose or overloaded, and says so
 └── OutcomeUnknown          may or may not have been done: ask by client order id, never resend
 """
 
@@ -51,6 +58,24 @@ class BalanceInsufficient(Refused):
     """The free margin does not cover the order."""
 
     reason = "INSUFFICIENT_BALANCE"
+
+
+class PositionLimit(Refused):
+    """The position would be larger than the exchange allows at this leverage."""
+
+    reason = "POSITION_LIMIT"
+
+
+class LeverageRefused(Refused):
+    """The leverage is not offered for this market or position."""
+
+    reason = "LEVERAGE_REFUSED"
+
+
+class NotPostable(Refused):
+    """A post-only order would have taken."""
+
+    reason = "POST_ONLY_REFUSED"
 
 
 class WouldTrigger(Refused):
@@ -95,10 +120,28 @@ class AlreadySo(Refused):
     reason = "ALREADY_SO"
 
 
+class SettingLocked(Refused):
+    """Open orders or positions forbid the change."""
+
+    reason = "SETTING_LOCKED"
+
+
+class AccountBlocked(Refused):
+    """The exchange has stopped the account: liquidation, a restriction, or a level without swaps."""
+
+    reason = "ACCOUNT_BLOCKED"
+
+
 class KeyRejected(Refused):
     """The API key is wrong, revoked, or lacks a permission."""
 
     reason = "KEY_REJECTED"
+
+
+class PermissionMissing(KeyRejected):
+    """The API key lacks a permission, or is not allowed from this address."""
+
+    reason = "PERMISSION_MISSING"
 
 
 class NotSent(ExchangeError):
@@ -140,6 +183,12 @@ class Unreachable(NotSent):
     """The exchange was not reached, or said that it did nothing."""
 
     reason = "EXCHANGE_UNAVAILABLE"
+
+
+class Maintenance(Unreachable):
+    """The exchange does not serve at present, and says so."""
+
+    reason = "EXCHANGE_MAINTENANCE"
 
 
 class OutcomeUnknown(ExchangeError):

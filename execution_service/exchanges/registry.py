@@ -3,8 +3,9 @@
 from collections.abc import Callable, Mapping
 
 from execution_service.exchanges import AccountKey, Exchange
-from execution_service.exchanges.binance import BinanceClient, BinanceMarket, Sign
+from execution_service.exchanges.binance import BinanceClient, BinanceMarket
 from execution_service.exchanges.http import Host
+from execution_service.exchanges.requests import Sign
 from execution_service.market_data import MarketData
 from tradekit.service.clock import Clock
 from tradekit.service.errors import FailedPrecondition

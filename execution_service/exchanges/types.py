@@ -56,6 +56,49 @@ class Position:
     liquidation_price: Decimal | None
 
 
+class MarginMode(StrEnum):
+    """What stands behind a position."""
+
+    CROSS = "cross"
+    ISOLATED = "isolated"
+
+
+class PositionMode(StrEnum):
+    """Whether a market has one position, or one on each side."""
+
+    ONE_WAY = "one_way"
+    HEDGE = "hedge"
+
+
+@dataclass(frozen=True, slots=True)
+class LeverageBracket:
+    """What an exchange allows for positions of a size.
+
+    Attributes:
+        max_leverage: The highest multiplier.
+        max_notional: Largest value of the position, quote currency; where an exchange counts in another unit,
+            at the mark price of now.
+        maintenance_ratio: Share of the value that must be kept as margin.
+    """
+
+    max_leverage: int
+    max_notional: Decimal
+    maintenance_ratio: Decimal
+
+
+@dataclass(frozen=True, slots=True)
+class FundingRate:
+    """What longs pay shorts next.
+
+    Attributes:
+        rate: Share of the position's value at the mark price; below 0: shorts pay.
+        next_time: When it is paid.
+    """
+
+    rate: Decimal
+    next_time: datetime
+
+
 class OrderStatus(StrEnum):
     """What became of an order."""
 
