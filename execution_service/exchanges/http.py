@@ -1,13 +1,14 @@
 """One request to an exchange: send what the vault signed, in time, and read what came back.
 
-It never repeats a request. What the answer means is the adapter's to say.
+It never repeats a request, and sends none before its turn (see `budget`). What the answer means is the
+adapter's to say.
 """
 
 import json
 from collections.abc import AsyncIterator, Callable, Mapping
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any
 from urllib.parse import urlencode
@@ -15,10 +16,12 @@ from urllib.parse import urlencode
 import aiohttp
 from yarl import URL
 
-from execution_service.exchanges.errors import OutcomeUnknown, RateLimited, Unreachable
+from execution_service.exchanges.budget import Budget, Cost, Priority, Tariff, Turn
+from execution_service.exchanges.errors import OutcomeUnknown, Unreachable
 from tradekit.service.clock import Clock
 from tradingbot.vault.v1 import vault_pb2
 
+_UNCOUNTED = Tariff("uncounted", {}, lambda *request: Cost((), Priority.ORDER))
 MAX_BODY_BYTES = 16 * 1024 * 1024
 CONNECT_TIMEOUT_S = 2.0
 ANSWER_TIMEOUT_S = 5.0
@@ -40,13 +43,14 @@ class Answer:
 
 
 class Host:
-    """One base URL of an exchange, with its clock and its patience."""
+    """One base URL of an exchange, with its clock and its limits."""
 
-    def __init__(self, base_url: str, session: aiohttp.ClientSession, clock: Clock) -> None:
+    def __init__(self, base_url: str, session: aiohttp.ClientSession, clock: Clock, tariff: Tariff) -> None:
         self._base_url = base_url.rstrip("/")
         self._session = session
         self._clock = clock
-        self._blocked_until = datetime.min.replace(tzinfo=UTC)
+        self._tariff = tariff
+        self.budget = Budget(tariff)
         self.clock_offset = timedelta(0)
 
     def now(self) -> datetime:
@@ -59,31 +63,52 @@ class Host:
 
     def hold_back(self, wait: timedelta) -> None:
         """Sends nothing for `wait`."""
-        self._blocked_until = max(self._blocked_until, self._clock.now() + wait)
+        self.budget.hold_back(wait)
 
-    async def get(self, path: str, parameters: Mapping[str, str]) -> Answer:
+    def turn(
+        self,
+        method: str,
+        path: str,
+        parameters: Mapping[str, str],
+        *,
+        account_id: str = "",
+        patience_s: float = ANSWER_TIMEOUT_S,
+    ) -> AbstractAsyncContextManager[Turn]:
+        """The turn of a request: wait for it before the time is stamped and the request is signed.
+
+        Sign, send, and judge the answer inside: a `RateLimited` that leaves it is obeyed.
+
+        Raises:
+            RateLimited: It does not come within `patience_s`; nothing was sent.
+        """
+        cost = self._tariff.cost_of(method, path, parameters, account_id)
+        return self.budget.turn(cost, patience_s=patience_s)
+
+    async def get(self, path: str, parameters: Mapping[str, str], *, turn: Turn | None = None) -> Answer:
         """A public question; it may be repeated, so that a lost answer is `Unreachable`."""
         query = f"?{urlencode(parameters)}" if parameters else ""
         try:
-            return await self._exchange("GET", path + query, "", {})
+            return await self._exchange("GET", path + query, "", {}, turn)
         except OutcomeUnknown as error:
             raise Unreachable(error.message) from error
 
-    async def send(self, method: str, signed: vault_pb2.SignedRequest, *, timeout_s: float) -> Answer:
+    async def send(
+        self, method: str, signed: vault_pb2.SignedRequest, *, timeout_s: float, turn: Turn | None = None
+    ) -> Answer:
         """Sends a signed request, byte for byte.
 
         Args:
             method: HTTP method.
             signed: What the vault signed.
             timeout_s: How long the answer is waited for.
+            turn: The request's own.
 
         Raises:
-            RateLimited: We are told to wait; nothing was sent.
             Unreachable: No connection could be made; nothing was sent.
             OutcomeUnknown: The connection broke or no answer came.
         """
         headers = {header.name: header.value for header in signed.headers}
-        return await self._exchange(method, signed.target, signed.body, headers, timeout_s)
+        return await self._exchange(method, signed.target, signed.body, headers, turn, timeout_s)
 
     async def _exchange(
         self,
@@ -91,11 +116,12 @@ class Host:
         target: str,
         body: str,
         headers: Mapping[str, str],
+        turn: Turn | None,
         timeout_s: float = ANSWER_TIMEOUT_S,
     ) -> Answer:
-        wait = self._blocked_until - self._clock.now()
-        if wait > timedelta(0):
-            raise RateLimited("The exchange asked us to wait.", retry_after=wait)
+        if turn is None:
+            async with self.budget.turn(Cost((), Priority.ORDER), patience_s=0) as turn:
+                return await self._exchange(method, target, body, headers, turn, timeout_s)
         try:
             async with self._session.request(
                 method,
@@ -105,6 +131,7 @@ class Host:
                 allow_redirects=False,
                 timeout=aiohttp.ClientTimeout(total=timeout_s, sock_connect=CONNECT_TIMEOUT_S),
             ) as response:
+                turn.answered(response.headers)
                 return Answer(response.status, _parse(await _read(response)), _retry_after(response))
         except aiohttp.ClientConnectorError as error:
             raise Unreachable("The exchange cannot be reached.") from error
@@ -139,18 +166,19 @@ def _retry_after(response: aiohttp.ClientResponse) -> timedelta | None:
 
 
 @asynccontextmanager
-async def open_hosts(clock: Clock) -> AsyncIterator[Callable[[str], Host]]:
-    """Yields a function that gives the `Host` of a base URL; one connection pool, closed on exit."""
+async def open_hosts(clock: Clock) -> AsyncIterator[Callable[..., Host]]:
+    """Yields a function that gives an exchange's `Host` at a base URL; one pool, closed on exit."""
     connector = aiohttp.TCPConnector(limit=256, limit_per_host=128, ttl_dns_cache=300, keepalive_timeout=60)
     headers = {"User-Agent": "tradingbot", "Accept": "application/json"}
     # What an exchange sets for one account must not be sent for another one.
     cookies = aiohttp.DummyCookieJar()
     async with aiohttp.ClientSession(connector=connector, cookie_jar=cookies, headers=headers) as session:
-        hosts: dict[str, Host] = {}
+        hosts: dict[tuple[str, str], Host] = {}
 
-        def host(base_url: str) -> Host:
-            if base_url not in hosts:
-                hosts[base_url] = Host(base_url, session, clock)
-            return hosts[base_url]
+        def host(base_url: str, tariff: Tariff = _UNCOUNTED) -> Host:
+            key = (tariff.name, base_url)
+            if key not in hosts:
+                hosts[key] = Host(base_url, session, clock, tariff)
+            return hosts[key]
 
         yield host
