@@ -10,6 +10,8 @@ from tradekit.service.config import ConfigurationError
 
 DEFAULT_HOME = Path(".tradingbot")
 DONE, FAILURE, WRONG_INPUT = 0, 1, 2
+# Each opens up to 18 of the 200 connections that the embedded database has.
+MOST_WORKERS = 8
 
 # A command imports what it needs itself: `tradingbot --help` does not wait for databases and servers.
 
@@ -56,17 +58,23 @@ def _up(argv: list[str]) -> int:
     )
     parser.add_argument(
         "--workers",
-        type=int,
-        choices=[1],
+        type=_worker_count,
         default=1,
-        help="gateway processes; more than one is not supported yet",
+        metavar="N",
+        help="gateway processes that share the gateway's port (default 1)",
     )
     arguments = parser.parse_args(argv)
 
     from cli.up import up
 
-    up(arguments.home, web=not arguments.no_web)
+    up(arguments.home, web=not arguments.no_web, workers=arguments.workers)
     return DONE
+
+
+def _worker_count(text: str) -> int:
+    if not (text.isascii() and text.isdigit()) or not 1 <= int(text) <= MOST_WORKERS:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number from 1 to {MOST_WORKERS}")
+    return int(text)
 
 
 def _paper_exchange(argv: list[str]) -> int:

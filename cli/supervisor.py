@@ -52,6 +52,8 @@ class Child:
     variables: Mapping[str, str]
     # Handed over as NAME_FILE through a new pipe at each start.
     secrets: Mapping[str, Secret] = field(default_factory=dict)
+    # What it inherits at each start, under the same numbers.
+    descriptors: tuple[int, ...] = ()
     probe: Probe
     stop_signal: signal.Signals = signal.SIGTERM
     # Sent by the kernel when the supervisor itself is killed.
@@ -188,7 +190,7 @@ class _Run:
             return await asyncio.create_subprocess_exec(
                 *self.child.argv,
                 env={**self.child.variables, **files},
-                pass_fds=descriptors,
+                pass_fds=(*self.child.descriptors, *descriptors),
                 stdin=asyncio.subprocess.DEVNULL,
                 stdout=output,
                 stderr=output,

@@ -3,9 +3,10 @@
 import asyncio
 import os
 import signal
+import socket
 import sys
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
@@ -23,6 +24,7 @@ from cli.readiness import why_not_ok
 from cli.settings import (
     PAPER,
     SECRET_NAMES,
+    ProcessSettings,
     SystemSettings,
     all_secrets,
     new_token,
@@ -32,6 +34,7 @@ from cli.settings import (
 )
 from cli.supervisor import Child, Probe, Supervisor
 from cli.terminal import Terminal
+from cli.workers import Worker, gateway_workers
 from tradekit.service.admin import host_and_port
 from tradekit.service.clock import UtcClock
 from tradekit.service.config import ConfigurationError
@@ -48,8 +51,13 @@ POSTGRES_GRACE_S = 60.0
 AS_LOCAL_HOST = {"Host": "localhost"}
 
 
-def up(root: Path, *, web: bool) -> None:
+def up(root: Path, *, web: bool, workers: int = 1) -> None:
     """Runs everything until Ctrl-C or SIGTERM.
+
+    Args:
+        root: The state folder.
+        web: Whether the web app is wanted.
+        workers: How many gateway processes share the gateway's port.
 
     Raises:
         ConfigurationError: Names everything that is wrong with the settings; nothing was started.
@@ -60,20 +68,26 @@ def up(root: Path, *, web: bool) -> None:
     settings = read_settings(os.environ, web=web)
     with open_home(root) as home:
         secrets = all_secrets(settings, home)
-        with _reserved_ports(settings):
-            asyncio.run(_run(home, settings, secrets, Terminal(sys.stdout)))
+        with (
+            _reserved_ports(settings) as keepers,
+            gateway_workers(
+                workers, keeper=keepers["GATEWAY_ADDRESS"], admin_address=settings.admin_addresses["gateway"]
+            ) as gateways,
+        ):
+            asyncio.run(_run(home, settings, secrets, gateways, Terminal(sys.stdout)))
 
 
 @contextmanager
-def _reserved_ports(settings: SystemSettings) -> Iterator[None]:
-    """Keeps all ports for our servers, also while one of them restarts."""
+def _reserved_ports(settings: SystemSettings) -> Iterator[Mapping[str, socket.socket]]:
+    """Keeps all ports for our servers, also while one of them restarts; yields their sockets by setting."""
     wanted = {f"{name.upper()}_ADDRESS": address for name, address in settings.addresses.items()}
     wanted |= {f"{name.upper()}_ADMIN_ADDRESS": address for name, address in settings.admin_addresses.items()}
     if not settings.runs_paper:
         del wanted[f"{PAPER.upper()}_ADDRESS"]
+    keepers: dict[str, socket.socket] = {}
     with ExitStack() as kept:
         deadline = time.monotonic() + PORT_WAIT_S
-        while taken := {name: address for name, address in wanted.items() if not _reserve(address, kept)}:
+        while taken := _reserve(wanted, keepers, kept):
             if time.monotonic() > deadline:
                 raise ConfigurationError(
                     [
@@ -83,24 +97,32 @@ def _reserved_ports(settings: SystemSettings) -> Iterator[None]:
                 )
             wanted = taken
             time.sleep(0.05)
-        yield
+        yield keepers
 
 
-def _reserve(address: str, kept: ExitStack) -> bool:
-    keeper = reserve(*host_and_port(address))
-    if keeper is None:
-        return False
-    kept.enter_context(keeper)
-    return True
+def _reserve(wanted: Mapping[str, str], keepers: dict[str, socket.socket], kept: ExitStack) -> dict[str, str]:
+    """Adds what keeps each wanted port to `keepers`; returns those that somebody else has."""
+    taken = {}
+    for name, address in wanted.items():
+        keeper = reserve(*host_and_port(address))
+        if keeper is None:
+            taken[name] = address
+        else:
+            keepers[name] = kept.enter_context(keeper)
+    return taken
 
 
 async def _run(
-    home: Home, settings: SystemSettings, secrets: Mapping[str, Secret], terminal: Terminal
+    home: Home,
+    settings: SystemSettings,
+    secrets: Mapping[str, Secret],
+    gateways: Sequence[Worker],
+    terminal: Terminal,
 ) -> None:
     supervisor = Supervisor(logs=home.folder("logs"), terminal=terminal)
     stop_asked = _on_stop_signals(supervisor)
     async with aiohttp.ClientSession(headers=AS_LOCAL_HOST) as session:
-        system = _System(home, settings, secrets, supervisor, terminal, session)
+        system = _System(home, settings, secrets, gateways, supervisor, terminal, session)
         starting = asyncio.create_task(system.start())
         waiting = asyncio.create_task(stop_asked.wait())
         try:
@@ -140,6 +162,7 @@ class _System:
         home: Home,
         settings: SystemSettings,
         secrets: Mapping[str, Secret],
+        gateways: Sequence[Worker],
         supervisor: Supervisor,
         terminal: Terminal,
         session: aiohttp.ClientSession,
@@ -147,6 +170,7 @@ class _System:
         self._home = home
         self._settings = settings
         self._secrets = secrets
+        self._gateways = gateways
         self._supervisor = supervisor
         self._terminal = terminal
         self._session = session
@@ -167,7 +191,7 @@ class _System:
         # These two call nobody; execution calls the vault, the gateway calls all three.
         await asyncio.gather(*(self._service(name, urls[name]) for name in ("vault", "strategy")))
         await self._service("execution", urls["execution"])
-        await self._service("gateway", urls["gateway"])
+        await asyncio.gather(*(self._gateway(worker, urls["gateway"]) for worker in self._gateways))
         self._say_ready(await self._demo())
 
     def release(self) -> None:
@@ -217,27 +241,45 @@ class _System:
 
     async def _service(self, name: str, database_url: Secret) -> None:
         self._terminal.line(f"starting {name}")
-        own = service_settings(
+        own = self._settings_of(name, database_url)
+        await self._supervisor.start(
+            Child(
+                name=name,
+                argv=_python(f"{name}_service"),
+                variables=own.variables,
+                secrets=own.secrets,
+                probe=self._answers(f"http://{self._settings.admin_addresses[name]}/healthz"),
+            )
+        )
+
+    async def _gateway(self, worker: Worker, database_url: Secret) -> None:
+        self._terminal.line(f"starting {worker.name}")
+        own = self._settings_of("gateway", database_url)
+        # Behind a shared port anyone answers; each one's own port tells how it is itself.
+        shared = len(self._gateways) > 1
+        url = (
+            f"{worker.admin_address}/healthz"
+            if shared
+            else f"{self._settings.local_address('gateway')}/ready"
+        )
+        await self._supervisor.start(
+            Child(
+                name=worker.name,
+                argv=_python("gateway"),
+                variables={**own.variables, **worker.variables},
+                secrets=own.secrets,
+                descriptors=worker.descriptors,
+                probe=self._answers(f"http://{url}"),
+            )
+        )
+
+    def _settings_of(self, name: str, database_url: Secret) -> ProcessSettings:
+        return service_settings(
             name,
             self._settings,
             database_url=database_url,
             tls=self._authority.files(name),
             secrets=self._secrets,
-        )
-        package = name if name == "gateway" else f"{name}_service"
-        url = (
-            f"http://{self._settings.local_address('gateway')}/ready"
-            if name == "gateway"
-            else f"http://{self._settings.admin_addresses[name]}/healthz"
-        )
-        await self._supervisor.start(
-            Child(
-                name=name,
-                argv=_python(package),
-                variables=own.variables,
-                secrets=own.secrets,
-                probe=self._answers(url),
-            )
         )
 
     def _answers(self, url: str) -> Probe:
@@ -262,6 +304,9 @@ class _System:
             f"       paper exchange {self._settings.paper_url}",
             f"       state folder {self._home.root}",
         ]
+        if len(self._gateways) > 1:
+            admins = ", ".join(worker.admin_address for worker in self._gateways)
+            lines.append(f"       {len(self._gateways)} gateway workers, /healthz and /metrics at {admins}")
         if demo is not None:
             lines += [
                 f"       demo login {demo.email}  password {demo.password.reveal()}",

@@ -18,6 +18,7 @@ from gateway.app import create_app
 from gateway.config import Settings, read_settings
 from gateway.dependencies import Resources
 from gateway.fills import Fills
+from gateway.listener import BACKLOG, open_listener
 from gateway.paper_accounts import open_paper_accounts
 from gateway.passwords import Passwords
 from gateway.routes.health import OK, readiness
@@ -25,7 +26,7 @@ from gateway.signing_keys import SigningKeys
 from gateway.tokens import Tokens
 from gateway.users import Users
 from gateway.webhook_secrets import WebhookSecrets, WebhookSecretStore
-from tradekit.service.admin import admin_server, host_and_port
+from tradekit.service.admin import admin_server
 from tradekit.service.channel import dial
 from tradekit.service.clock import Clock, UtcClock
 from tradekit.service.config import ConfigurationError, Environment
@@ -38,7 +39,6 @@ from tradingbot.vault.v1.vault_pb2_grpc import VaultServiceStub
 
 log = logging.getLogger(__name__)
 
-BACKLOG = 4_096
 KEEP_ALIVE_S = 75
 
 
@@ -72,7 +72,7 @@ async def serve(
         async with (
             resources.secrets.kept_fresh(settings.database_url),
             fills.followed(settings.database_url),
-            _http_server(create_app(resources), settings.listen_address) as address,
+            _http_server(create_app(resources), settings) as address,
             admin_server(settings.admin_address, lambda: _problem(resources)) as admin_address,
         ):
             yield Running(address, admin_address, resources)
@@ -132,10 +132,10 @@ class _HttpServer(uvicorn.Server):
 
 
 @asynccontextmanager
-async def _http_server(app: ASGIApp, address: str) -> AsyncIterator[str]:
+async def _http_server(app: ASGIApp, settings: Settings) -> AsyncIterator[str]:
     # Whatever handlers there are: an address may hold a token that somebody put there.
     logging.getLogger("uvicorn.access").disabled = True
-    listener = _listen(*host_and_port(address))
+    listener = open_listener(settings.listen_address, settings.listen_descriptor)
     config = uvicorn.Config(
         app,
         http="httptools",
@@ -159,20 +159,6 @@ async def _http_server(app: ASGIApp, address: str) -> AsyncIterator[str]:
             yield f"[{bound[0]}]:{bound[1]}" if ":" in bound[0] else f"{bound[0]}:{bound[1]}"
         finally:
             server.should_exit = True
-
-
-def _listen(host: str, port: int) -> socket.socket:
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    # Named as TCP, since asyncio turns off Nagle's delay, 40 ms an answer, for what is named so only.
-    listener = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
-    try:
-        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        listener.bind((host, port))
-        listener.listen(BACKLOG)
-    except OSError:
-        listener.close()
-        raise
-    return listener
 
 
 async def _run(settings: Settings) -> None:

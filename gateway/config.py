@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from ipaddress import IPv4Network, IPv6Network, ip_network
 from urllib.parse import urlsplit
 
+from gateway.listener import listening_descriptor
 from tradekit.service.channel import TlsFiles
 from tradekit.service.config import Environment
 from tradekit.service.example_values import is_example
@@ -22,6 +23,7 @@ class Settings:
     """What the gateway is told at its start.
 
     Attributes:
+        listen_descriptor: A listening socket shared with other workers; None: this process opens its own.
         secret_key: Signs access tokens.
         secret_keys_retired: Former ones: what they have signed is still accepted.
         webhook_secret: The operator-wide webhook secret; None: there is none.
@@ -34,6 +36,7 @@ class Settings:
 
     database_url: Secret
     listen_address: str
+    listen_descriptor: int | None
     admin_address: str
     tls: TlsFiles
     log_level: str
@@ -61,6 +64,9 @@ def read_settings(env: Environment) -> Settings:
     settings = Settings(
         database_url=env.secret("DATABASE_URL"),
         listen_address=env.text("LISTEN_ADDRESS", "127.0.0.1:8001"),
+        listen_descriptor=env.parsed(
+            "LISTEN_FD", listening_descriptor, None, "the descriptor of a listening socket"
+        ),
         admin_address=env.text("ADMIN_ADDRESS", "127.0.0.1:50060"),
         tls=TlsFiles.from_environment(env),
         log_level=env.text("LOG_LEVEL", "INFO"),

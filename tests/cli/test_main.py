@@ -34,7 +34,8 @@ def test_help_names_every_command() -> None:
 
 @pytest.mark.parametrize(
     "arguments",
-    [("down",), ("up", "--nonsense"), ("vault",), ("vault", "sign"), ("--version",), ("migrate", "now")],
+    [("down",), ("up", "--nonsense"), ("vault",), ("vault", "sign"), ("--version",), ("migrate", "now")]
+    + [("up", "--workers", number) for number in ("0", "9", "-1", "two", "1.5", "")],
 )
 def test_wrong_command_line_is_2_and_goes_to_standard_error(arguments: tuple[str, ...]) -> None:
     done = _tradingbot(*arguments)

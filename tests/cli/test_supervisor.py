@@ -4,6 +4,7 @@ import asyncio
 import io
 import os
 import signal
+import socket
 import subprocess
 import sys
 import textwrap
@@ -186,6 +187,29 @@ async def test_T10_secrets_come_by_pipe_at_every_start(supervisor: Supervisor, t
     os.kill(first, signal.SIGKILL)
     await _until(lambda: (tmp_path / "seen").read_text().count("\n") == 2)
     assert (tmp_path / "seen").read_text() == "canary-1 False\n" * 2
+
+
+async def test_descriptors_are_inherited_at_every_start_and_no_others(
+    supervisor: Supervisor, tmp_path: Path
+) -> None:
+    program = """
+    import os, pathlib, signal, sys
+    folder, descriptors = pathlib.Path(sys.argv[1]), pathlib.Path("/proc/self/fd")
+    held = [os.readlink(path) for path in descriptors.iterdir() if path.is_symlink()]
+    with open(folder / "seen", "a") as note: note.write(f"{' '.join(held)}\\n")
+    (folder / "gateway.ready").write_text("x")
+    signal.pause()
+    """
+    with socket.create_server(("127.0.0.1", 0)) as shared, socket.create_server(("127.0.0.1", 0)) as other:
+        await supervisor.start(_child(tmp_path, "gateway", program, descriptors=(shared.fileno(),)))
+        first = supervisor.process_id("gateway")
+        assert first is not None
+        os.kill(first, signal.SIGKILL)
+        await _until(lambda: (tmp_path / "seen").read_text().count("\n") == 2)
+        names = [os.readlink(f"/proc/self/fd/{server.fileno()}") for server in (shared, other)]
+        for line in (tmp_path / "seen").read_text().splitlines():
+            assert names[0] in line.split()
+            assert names[1] not in line.split()
 
 
 async def test_nothing_of_the_environment_is_inherited(

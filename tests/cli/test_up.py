@@ -4,15 +4,12 @@ import asyncio
 import json
 import os
 import re
-import shlex
 import signal
 import subprocess
-import sys
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Iterator
-from contextlib import suppress
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -20,72 +17,10 @@ import pytest
 from cli.postgres import EmbeddedPostgres
 from cli.settings import new_encryption_key, new_token
 from gateway.users import DEMO_EMAIL
+from tests.cli.whole_system import COMMAND, PROCESSES, System, is_alive, until
 from tradekit.service.secret import Secret
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(300), pytest.mark.xdist_group("up")]
-
-COMMAND = Path(sys.executable).with_name("tradingbot")
-FREE_PORTS = {
-    f"{name}_ADDRESS": "127.0.0.1:0"
-    for name in (
-        *("GATEWAY", "VAULT", "EXECUTION", "STRATEGY", "PAPER"),
-        *("GATEWAY_ADMIN", "VAULT_ADMIN", "EXECUTION_ADMIN", "STRATEGY_ADMIN"),
-    )
-}
-PROCESSES = (
-    "postgres",
-    "paper_exchange",
-    "vault_service",
-    "execution_service",
-    "strategy_service",
-    "gateway",
-)
-
-
-class System:
-    """A running `tradingbot up`."""
-
-    def __init__(self, home: Path, **variables: str) -> None:
-        self.home = home
-        self._output = home.with_suffix(".out")
-        with self._output.open("wb") as output:
-            self.process = subprocess.Popen(
-                [COMMAND, "up", "--home", home, "--no-web"],
-                env={"PATH": os.environ["PATH"], **FREE_PORTS, **variables},
-                stdout=output,
-                stderr=subprocess.STDOUT,
-                start_new_session=True,
-            )
-
-    @property
-    def output(self) -> str:
-        return self._output.read_text()
-
-    def wait_ready(self) -> None:
-        _until(
-            lambda: "Ctrl-C stops everything" in self.output or self.process.poll() is not None,
-            lambda: self.output,
-        )
-        assert self.process.poll() is None, self.output
-
-    def stop(self, number: signal.Signals = signal.SIGINT) -> int:
-        self.process.send_signal(number)
-        return self.process.wait(timeout=90)
-
-    def curl(self) -> list[str]:
-        return shlex.split(next(line for line in self.output.splitlines() if line.startswith("curl ")))
-
-    def children(self) -> dict[str, int]:
-        """Name -> process id of each child."""
-        found = {}
-        for folder in Path("/proc").glob("[0-9]*"):
-            with suppress(OSError):
-                parent = int((folder / "stat").read_text().rpartition(")")[2].split()[1])
-                command = (folder / "cmdline").read_text().replace("\0", " ")
-                name = next((name for name in PROCESSES if re.search(rf"(-m |/bin/){name} ", command)), None)
-                if parent == self.process.pid and name is not None:
-                    found[name] = int(folder.name)
-        return found
 
 
 @pytest.fixture(scope="module")
@@ -105,20 +40,6 @@ def system(tmp_path_factory: pytest.TempPathFactory) -> Iterator[System]:
             system.stop()
 
 
-def _until(condition: Callable[[], object], explain: Callable[[], object] = str) -> None:
-    deadline = time.monotonic() + 90
-    while not condition():
-        assert time.monotonic() < deadline, explain()
-        time.sleep(0.02)
-
-
-def _is_alive(process_id: int) -> bool:
-    try:
-        return Path(f"/proc/{process_id}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
-    except OSError:
-        return False
-
-
 def test_starts_says_how_to_use_it_and_ends_in_order(home: Path) -> None:
     system = System(home)
     system.wait_ready()
@@ -127,7 +48,7 @@ def test_starts_says_how_to_use_it_and_ends_in_order(home: Path) -> None:
     assert re.search(r"^ready  http://127\.0\.0\.1:\d+ ", system.output, re.MULTILINE)
     assert re.search(r"demo login \S+@\S+  password \S+", system.output)
     assert system.stop() == 0
-    assert not any(_is_alive(child) for child in children.values())
+    assert not any(is_alive(child) for child in children.values())
     assert system.output.endswith("stopped\n")
     assert "killed" not in system.output
 
@@ -166,10 +87,10 @@ def test_second_start_is_quick_and_has_the_same_demo(home: Path) -> None:
 def test_process_that_is_killed_comes_back(system: System, name: str) -> None:
     first = system.children()[name]
     os.kill(first, signal.SIGKILL)
-    _until(lambda: system.children().get(name, first) != first)
+    until(lambda: system.children().get(name, first) != first)
     url = re.search(r"^ready  (\S+)", system.output, re.MULTILINE)
     assert url is not None
-    _until(lambda: _answers(f"{url[1]}/ready"))
+    until(lambda: _answers(f"{url[1]}/ready"))
 
 
 def _answers(url: str) -> bool:
@@ -186,7 +107,7 @@ def test_F15_kill_9_of_everything_needs_one_command_to_come_back(home: Path) -> 
     children = system.children()
     os.kill(system.process.pid, signal.SIGKILL)
     system.process.wait()
-    _until(lambda: not any(_is_alive(child) for child in children.values()))
+    until(lambda: not any(is_alive(child) for child in children.values()))
     again = System(home)
     again.wait_ready()
     assert again.stop(signal.SIGTERM) == 0

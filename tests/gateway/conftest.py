@@ -174,6 +174,7 @@ def settings(database: TestDatabase, tls: Tls, vault_address: str, execution_add
     return Settings(
         database_url=database.roles["gateway"],
         listen_address=LOOPBACK,
+        listen_descriptor=None,
         admin_address=LOOPBACK,
         tls=tls("gateway"),
         log_level="INFO",

@@ -1,5 +1,7 @@
 """Settings: all problems at once, no example values in production, no secret in a message."""
 
+import os
+import socket
 from pathlib import Path
 
 import pytest
@@ -115,6 +117,19 @@ def test_short_key_stops_every_start() -> None:
 def test_no_base_url(text: str) -> None:
     with pytest.raises(ValueError, match="URL"):
         parse_base_url(text)
+
+
+def test_listening_socket_of_the_parent() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        assert _read(LISTEN_FD=str(server.fileno())).listen_descriptor == server.fileno()
+        assert server.getsockname()  # still open
+
+
+def test_LISTEN_FD_that_is_no_listening_socket() -> None:
+    with socket.socket() as silent, open(os.devnull) as file:
+        for text in (str(silent.fileno()), str(file.fileno()), "9999", "-1", "99999999999999", "x"):
+            with pytest.raises(ConfigurationError, match="LISTEN_FD must be"):
+                _read(LISTEN_FD=text)
 
 
 def test_settings_do_not_show_secrets() -> None:
