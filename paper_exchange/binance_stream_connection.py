@@ -30,9 +30,16 @@ class _Closing:
 
 
 class Connection:
-    """Sends what it is given, in order, and hands on what comes."""
+    """Sends what it is given, in order, and hands on what comes.
 
-    def __init__(self, request: web.Request, clock: Clock) -> None:
+    Args:
+        messages_per_second: Beyond these it is closed; None: never.
+    """
+
+    def __init__(
+        self, request: web.Request, clock: Clock, *, messages_per_second: int | None = MESSAGES_PER_SECOND
+    ) -> None:
+        self._messages_per_second = messages_per_second
         self._request = request
         self._clock = clock
         # Pings are answered here because they count as messages.
@@ -120,4 +127,4 @@ class Connection:
         second = self._clock.now_ms() // 1000
         self._messages = self._messages + 1 if second == self._second else 1
         self._second = second
-        return self._messages > MESSAGES_PER_SECOND
+        return self._messages_per_second is not None and self._messages > self._messages_per_second

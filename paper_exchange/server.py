@@ -11,6 +11,7 @@ from paper_exchange.binance_api import PREFIXES, BinanceApi
 from paper_exchange.binance_auth import BinanceAuthentication
 from paper_exchange.binance_limits import Limits, RequestLimits
 from paper_exchange.binance_streams import BinanceStreams
+from paper_exchange.binance_ws_api import BinanceWsApi
 from paper_exchange.books import Books
 from paper_exchange.candles import FilePath
 from paper_exchange.clock import Clock, SystemClock
@@ -161,12 +162,14 @@ async def start(
     streams = BinanceStreams(
         exchange, clock=clock, listen_keys=listen_keys, connections=connections, journal=journal
     )
+    ws_api = BinanceWsApi(binance, exchange, clock, request_limits)
     for rule in faults:
         control.apply(rule)
     app = web.Application(client_max_size=_MAX_REQUEST_BYTES)
     app.add_routes(control.routes())
     app.add_routes(streams.routes())
-    app.on_shutdown.append(streams.close)
+    app.add_routes(ws_api.routes())
+    app.on_shutdown.extend((streams.close, ws_api.close))
     for prefix in PREFIXES:
         app.router.add_route("*", f"{prefix}{{rest:.*}}", binance.handle)
     await server.serve(app, host, port)
