@@ -37,7 +37,7 @@ async def ws(paper: Paper) -> AsyncIterator[WsTrader]:
 
 
 async def test_an_order_is_placed_asked_for_amended_and_canceled(paper: Paper, ws: WsTrader) -> None:
-    terms = {"symbol": BTC, "side": "BUY"}
+    terms: dict[str, Any] = {"symbol": BTC, "side": "BUY"}
     placed = await ws.call(
         "order.place", **terms, type="LIMIT", timeInForce="GTC", price=50000.0, quantity=0.01,
         newClientOrderId="tb1",
@@ -163,7 +163,7 @@ async def test_faults_of_the_endpoint_strike_here_too(paper: Paper, ws: WsTrader
             {"kind": "drop_after_accept", "path": "/fapi/v1/order"},
         ],
     )  # fmt: skip
-    order = {"symbol": BTC, "side": "BUY", "type": "MARKET", "quantity": "0.010"}
+    order: dict[str, Any] = {"symbol": BTC, "side": "BUY", "type": "MARKET", "quantity": "0.010"}
 
     assert (await ws.call("order.place", **order))["error"]["code"] == -1007
     assert (await ws.call("order.place", **order))["status"] == 503
