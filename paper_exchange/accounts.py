@@ -143,6 +143,18 @@ class Account:
 
 
 @dataclass(frozen=True, slots=True)
+class MarginChange:
+    """Margin that the user moved to an isolated position, or away from it (negative)."""
+
+    change_id: int
+    account_id: int
+    symbol: str
+    side: PositionSide
+    amount: Decimal
+    time_ms: int
+
+
+@dataclass(frozen=True, slots=True)
 class Income:
     """One change of a wallet."""
 

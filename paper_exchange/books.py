@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 from hashlib import sha256
 
-from paper_exchange.accounts import Account, Income, IncomeType, Position
+from paper_exchange.accounts import Account, Income, IncomeType, MarginChange, Position
 from paper_exchange.events import (
     AccountChanged,
     Cleared,
@@ -14,11 +14,13 @@ from paper_exchange.events import (
     Event,
     Execution,
     IncomeBooked,
+    MarginMoved,
+    OrderAmended,
     OrderChanged,
     PositionChanged,
 )
 from paper_exchange.feed import Feed
-from paper_exchange.orders import ConditionalOrder, Fill, Order
+from paper_exchange.orders import Amendment, ConditionalOrder, Fill, Order
 
 _FIRST_ORDER_ID = 4_000_000_001
 _FIRST_ALGO_ID = 1_000_000_000_001
@@ -38,6 +40,8 @@ class AccountBook:
     fills: list[Fill] = field(default_factory=list)
     fills_by_order: dict[int, list[Fill]] = field(default_factory=lambda: defaultdict(list))
     incomes: list[Income] = field(default_factory=list)
+    amendments: list[Amendment] = field(default_factory=list)
+    margin_changes: list[MarginChange] = field(default_factory=list)
 
 
 @dataclass(slots=True)
@@ -49,6 +53,8 @@ class Counters:
     algo: int = _FIRST_ALGO_ID
     trade: int = 1
     income: int = 1
+    amendment: int = 1
+    margin_change: int = 1
     price: int = 1
     second: int = 0
 
@@ -146,6 +152,12 @@ class Books:
     def index_income(self, income: Income) -> None:
         self._of_account[income.account_id].incomes.append(income)
 
+    def index_amendment(self, amendment: Amendment) -> None:
+        self._of_account[amendment.account_id].amendments.append(amendment)
+
+    def index_margin_change(self, change: MarginChange) -> None:
+        self._of_account[change.account_id].margin_changes.append(change)
+
     def order_changed(self, order: Order, execution: Execution, fill: Fill | None = None) -> None:
         """Notes what happened to an order and takes it out of the book when it is done."""
         if not order.is_open:
@@ -178,6 +190,30 @@ class Books:
         income = Income(self.take("income"), account.account_id, symbol, kind, amount, trade_id, now_ms)
         self.index_income(income)
         self.note(IncomeBooked(income))
+
+    def book_amendment(self, before: Order, after: Order, now_ms: int) -> None:
+        """Writes a change of an open order into the account's history."""
+        earlier = self._of_account[after.account_id].amendments
+        amendment = Amendment(
+            amendment_id=self.take("amendment"),
+            account_id=after.account_id,
+            order_id=after.order_id,
+            number=sum(one.order_id == after.order_id for one in earlier) + 1,
+            price_before=before.price,
+            price_after=after.price,
+            quantity_before=before.quantity,
+            quantity_after=after.quantity,
+            time_ms=now_ms,
+        )
+        self.index_amendment(amendment)
+        self.note(OrderAmended(amendment))
+
+    def book_margin_change(self, position: Position, amount: Decimal, now_ms: int) -> None:
+        """Writes margin that the user has moved into the account's history."""
+        number = self.take("margin_change")
+        change = MarginChange(number, position.account_id, position.symbol, position.side, amount, now_ms)
+        self.index_margin_change(change)
+        self.note(MarginMoved(change))
 
     def take(self, counter: str) -> int:
         """The next number of this counter."""

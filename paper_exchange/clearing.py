@@ -136,6 +136,7 @@ class Clearing:
         account.cross_wallet -= amount
         position.isolated_wallet += amount
         position.update_ms = account.update_ms = now_ms
+        self._books.book_margin_change(position, amount, now_ms)
         self._books.note(AccountChanged(account))
         self._books.position_changed(position)
 

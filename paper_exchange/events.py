@@ -3,10 +3,10 @@
 from dataclasses import dataclass
 from enum import StrEnum
 
-from paper_exchange.accounts import Account, Income, Position
+from paper_exchange.accounts import Account, Income, MarginChange, Position
 from paper_exchange.instruments import Instrument
 from paper_exchange.market import PostedPrice
-from paper_exchange.orders import ConditionalOrder, Fill, Order
+from paper_exchange.orders import Amendment, ConditionalOrder, Fill, Order
 
 
 class Execution(StrEnum):
@@ -50,6 +50,16 @@ class IncomeBooked:
 
 
 @dataclass(frozen=True, slots=True)
+class OrderAmended:
+    amendment: Amendment
+
+
+@dataclass(frozen=True, slots=True)
+class MarginMoved:
+    change: MarginChange
+
+
+@dataclass(frozen=True, slots=True)
 class PriceSet:
     """A price was posted to the market: the `number`th one."""
 
@@ -75,6 +85,8 @@ Event = (
     | AccountChanged
     | PositionChanged
     | IncomeBooked
+    | OrderAmended
+    | MarginMoved
     | PriceSet
     | InstrumentChanged
     | Cleared

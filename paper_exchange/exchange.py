@@ -331,7 +331,9 @@ class Exchange:
             check_notional(instrument, quantity * price)
             self._check_amended(account, order, changed, now_ms)
         _check_time_in_force(changed, quote.last)
+        before = replace(order)
         order.quantity, order.price, order.update_ms = quantity, price, now_ms
+        self.books.book_amendment(before, order, now_ms)
         self.books.order_changed(order, Execution.AMENDMENT)
         self.matching.reprice(order, now_ms)
         return order

@@ -17,6 +17,8 @@ from paper_exchange.events import (
     ConditionalOrderChanged,
     Event,
     IncomeBooked,
+    MarginMoved,
+    OrderAmended,
     OrderChanged,
     PositionChanged,
 )
@@ -94,6 +96,10 @@ def account_of(event: Event) -> int | None:
             return position.account_id
         case IncomeBooked(income=income):
             return income.account_id
+        case OrderAmended(amendment=amendment):
+            return amendment.account_id
+        case MarginMoved(change=change):
+            return change.account_id
         case _:
             return None
 

@@ -220,6 +220,21 @@ class ConditionalOrder:
 
 
 @dataclass(frozen=True, slots=True)
+class Amendment:
+    """One change of an open order; `number` counts those of this order from 1."""
+
+    amendment_id: int
+    account_id: int
+    order_id: int
+    number: int
+    price_before: Decimal
+    price_after: Decimal
+    quantity_before: Decimal
+    quantity_after: Decimal
+    time_ms: int
+
+
+@dataclass(frozen=True, slots=True)
 class Fill:
     """One execution. `commission` is what was paid, in the quote coin; `realized_pnl` is before it."""
 

@@ -14,7 +14,7 @@ from pathlib import Path
 from types import NoneType, UnionType
 from typing import Any, TypeVar, get_args, get_origin, get_type_hints
 
-from paper_exchange.accounts import Account, Income, Position
+from paper_exchange.accounts import Account, Income, MarginChange, Position
 from paper_exchange.books import Books, Counters
 from paper_exchange.events import (
     AccountChanged,
@@ -23,13 +23,15 @@ from paper_exchange.events import (
     Event,
     IncomeBooked,
     InstrumentChanged,
+    MarginMoved,
+    OrderAmended,
     OrderChanged,
     PositionChanged,
     PriceSet,
 )
 from paper_exchange.instruments import Instrument
 from paper_exchange.market import Market, PostedPrice
-from paper_exchange.orders import ConditionalOrder, Fill, Order
+from paper_exchange.orders import Amendment, ConditionalOrder, Fill, Order
 
 FILE_NAME = "paper-exchange.sqlite3"
 _VERSION = 1
@@ -110,6 +112,10 @@ class Store:
             books.index_fill(fill)
         for income in sorted(self._all("income", Income), key=lambda income: income.income_id):
             books.index_income(income)
+        for amendment in sorted(self._all("amendment", Amendment), key=lambda one: one.amendment_id):
+            books.index_amendment(amendment)
+        for change in sorted(self._all("margin", MarginChange), key=lambda one: one.change_id):
+            books.index_margin_change(change)
         books.counters = next(self._all("counters", Counters), books.counters)
         books.committed()
 
@@ -153,6 +159,10 @@ def _records(event: Event) -> Iterator[tuple[tuple[str, str], Any]]:
             yield ("position", f"{position.account_id}:{position.symbol}:{position.side}"), position
         case IncomeBooked(income=income):
             yield ("income", str(income.income_id)), income
+        case OrderAmended(amendment=amendment):
+            yield ("amendment", str(amendment.amendment_id)), amendment
+        case MarginMoved(change=change):
+            yield ("margin", str(change.change_id)), change
         case PriceSet(posted=posted, number=number):
             yield ("price", str(number)), posted
         case InstrumentChanged(instrument=instrument):
