@@ -13,6 +13,7 @@ from typing import Any, TypeVar
 
 from execution_service.exchanges import binance_answers as answers
 from execution_service.exchanges import errors
+from execution_service.exchanges.binance_limits import limits_from
 from execution_service.exchanges.http import Answer, Host
 from execution_service.exchanges.reading import decimal, instant, milliseconds, read
 from execution_service.exchanges.requests import Parameters, Sign, SignedRequests, ask_public
@@ -86,8 +87,13 @@ class BinanceMarket:
         await self._words.refresh_clock(self._host)
 
     async def instruments(self) -> dict[str, Instrument]:
-        """The trading rules of all perpetuals."""
-        return await self._get("/fapi/v1/exchangeInfo", {}, answers.instruments)
+        """The trading rules of all perpetuals; the same answer tells how much may be asked."""
+
+        def read(body: Any) -> dict[str, Instrument]:
+            self._host.budget.set_limits(limits_from(body))
+            return answers.instruments(body)
+
+        return await self._get("/fapi/v1/exchangeInfo", {}, read)
 
     async def last_prices(self) -> dict[str, Decimal]:
         """The price of the last trade of every symbol; weight 2."""

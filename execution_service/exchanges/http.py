@@ -16,12 +16,11 @@ from urllib.parse import urlencode
 import aiohttp
 from yarl import URL
 
-from execution_service.exchanges.budget import Budget, Cost, Priority, Tariff, Turn
+from execution_service.exchanges.budget import Budget, Tariff, Turn
 from execution_service.exchanges.errors import OutcomeUnknown, Unreachable
 from tradekit.service.clock import Clock
 from tradingbot.vault.v1 import vault_pb2
 
-_UNCOUNTED = Tariff("uncounted", {}, lambda *request: Cost((), Priority.ORDER))
 MAX_BODY_BYTES = 16 * 1024 * 1024
 CONNECT_TIMEOUT_S = 2.0
 ANSWER_TIMEOUT_S = 5.0
@@ -84,7 +83,7 @@ class Host:
         cost = self._tariff.cost_of(method, path, parameters, account_id)
         return self.budget.turn(cost, patience_s=patience_s)
 
-    async def get(self, path: str, parameters: Mapping[str, str], *, turn: Turn | None = None) -> Answer:
+    async def get(self, path: str, parameters: Mapping[str, str], *, turn: Turn) -> Answer:
         """A public question; it may be repeated, so that a lost answer is `Unreachable`."""
         query = f"?{urlencode(parameters)}" if parameters else ""
         try:
@@ -93,7 +92,7 @@ class Host:
             raise Unreachable(error.message) from error
 
     async def send(
-        self, method: str, signed: vault_pb2.SignedRequest, *, timeout_s: float, turn: Turn | None = None
+        self, method: str, signed: vault_pb2.SignedRequest, *, timeout_s: float, turn: Turn
     ) -> Answer:
         """Sends a signed request, byte for byte.
 
@@ -116,12 +115,9 @@ class Host:
         target: str,
         body: str,
         headers: Mapping[str, str],
-        turn: Turn | None,
+        turn: Turn,
         timeout_s: float = ANSWER_TIMEOUT_S,
     ) -> Answer:
-        if turn is None:
-            async with self.budget.turn(Cost((), Priority.ORDER), patience_s=0) as turn:
-                return await self._exchange(method, target, body, headers, turn, timeout_s)
         try:
             async with self._session.request(
                 method,
@@ -166,7 +162,7 @@ def _retry_after(response: aiohttp.ClientResponse) -> timedelta | None:
 
 
 @asynccontextmanager
-async def open_hosts(clock: Clock) -> AsyncIterator[Callable[..., Host]]:
+async def open_hosts(clock: Clock) -> AsyncIterator[Callable[[str, Tariff], Host]]:
     """Yields a function that gives an exchange's `Host` at a base URL; one pool, closed on exit."""
     connector = aiohttp.TCPConnector(limit=256, limit_per_host=128, ttl_dns_cache=300, keepalive_timeout=60)
     headers = {"User-Agent": "tradingbot", "Accept": "application/json"}
@@ -175,7 +171,7 @@ async def open_hosts(clock: Clock) -> AsyncIterator[Callable[..., Host]]:
     async with aiohttp.ClientSession(connector=connector, cookie_jar=cookies, headers=headers) as session:
         hosts: dict[tuple[str, str], Host] = {}
 
-        def host(base_url: str, tariff: Tariff = _UNCOUNTED) -> Host:
+        def host(base_url: str, tariff: Tariff) -> Host:
             key = (tariff.name, base_url)
             if key not in hosts:
                 hosts[key] = Host(base_url, session, clock, tariff)

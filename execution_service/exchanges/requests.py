@@ -1,14 +1,17 @@
 """How every exchange is asked: public questions, signed questions, and orders.
 
 A question changes nothing that matters: a lost answer means that it was as good as not asked, and a wrong
-clock is mended once. An order is sent exactly once, whatever happens.
+clock is mended once. An order is sent exactly once, whatever happens. Each waits for its turn first, so that
+its time is stamped and its signature made when it goes out.
 """
 
 from collections.abc import Awaitable, Callable, Mapping
+from contextlib import AbstractAsyncContextManager
 from datetime import timedelta
 from typing import Any, Protocol, TypeVar
 
 from execution_service.exchanges import errors
+from execution_service.exchanges.budget import Turn
 from execution_service.exchanges.http import Answer, Host
 from execution_service.exchanges.reading import read as read_part
 from execution_service.exchanges.types import AccountKey
@@ -45,7 +48,9 @@ async def ask_public(
 ) -> T:
     """The answer to a question that everybody may ask."""
     try:
-        return read_part(read, words.checked(await host.get(path, parameters), host))
+        async with host.turn("GET", path, parameters) as turn:
+            body = words.checked(await host.get(path, parameters, turn=turn), host)
+        return read_part(read, body)
     except errors.OutcomeUnknown as error:
         raise errors.Unreachable(error.message, exchange_code=error.exchange_code) from error
 
@@ -80,16 +85,29 @@ class SignedRequests:
             raise errors.Unreachable(error.message, exchange_code=error.exchange_code) from error
 
     async def place(self, path: str, parameters: Parameters, *, valid_ms: int, signal_id: str) -> Any:
-        """Sends an order, once; `parameters` hold its time."""
-        timeout_s = valid_ms / 1000 + ANSWER_MARGIN_S
-        return await self._send("POST", path, parameters, signal_id, timeout_s)
+        """Sends an order, once; `parameters` hold its time.
+
+        Raises:
+            RateLimited: Its turn did not come while the exchange would have taken it; it was not sent.
+        """
+        valid_s = valid_ms / 1000
+        async with self._turn("POST", path, parameters, patience_s=valid_s / 2) as turn:
+            return await self._send(turn, "POST", path, parameters, signal_id, valid_s + ANSWER_MARGIN_S)
 
     async def _stamped(self, method: str, path: str, parameters: Parameters, signal_id: str) -> Any:
-        stamped = parameters | self._words.stamp(self._host)
-        return await self._send(method, path, stamped, signal_id, QUERY_TIMEOUT_S)
+        async with self._turn(method, path, parameters, patience_s=QUERY_TIMEOUT_S) as turn:
+            stamped = parameters | self._words.stamp(self._host)
+            return await self._send(turn, method, path, stamped, signal_id, QUERY_TIMEOUT_S)
+
+    def _turn(
+        self, method: str, path: str, parameters: Parameters, *, patience_s: float
+    ) -> AbstractAsyncContextManager[Turn]:
+        return self._host.turn(
+            method, path, parameters, account_id=self._account.account_id, patience_s=patience_s
+        )
 
     async def _send(
-        self, method: str, path: str, parameters: Parameters, signal_id: str, timeout_s: float
+        self, turn: Turn, method: str, path: str, parameters: Parameters, signal_id: str, timeout_s: float
     ) -> Any:
         item = vault_pb2.SignItem(
             user_id=self._account.user_id,
@@ -101,4 +119,5 @@ class SignedRequests:
             signal_id=signal_id or None,
         )
         signed = await self._sign(item)
-        return self._words.checked(await self._host.send(method, signed, timeout_s=timeout_s), self._host)
+        answer = await self._host.send(method, signed, timeout_s=timeout_s, turn=turn)
+        return self._words.checked(answer, self._host)
