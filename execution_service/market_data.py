@@ -34,7 +34,7 @@ class MarketData:
     def __init__(self, market: Market, clock: Clock) -> None:
         self.market = market
         self._clock = clock
-        self._instruments = Fresh(market.instruments, clock)
+        self._instruments = Fresh(self._ask_instruments, clock)
         self._prices = Fresh(market.last_prices, clock)
         self._ranges: dict[tuple[str, Timeframe], Fresh[Decimal]] = {}
         self._range_used: dict[tuple[str, Timeframe], datetime] = {}
@@ -78,6 +78,13 @@ class MarketData:
         earliest = self._clock.now() - RANGE_EXPECTED_AGAIN
         for key in [key for key, used in self._range_used.items() if used < earliest]:
             del self._ranges[key], self._range_used[key]
+
+    async def _ask_instruments(self) -> dict[str, Instrument]:
+        instruments = await self.market.instruments()
+        if not instruments:
+            # An exchange without any market is an answer that went wrong; it must not be remembered.
+            raise Unreachable("The exchange tells no market.")
+        return instruments
 
     async def _ask_range(self, symbol: str, timeframe: Timeframe) -> Decimal:
         candles = await self.market.candles(symbol, timeframe, ATR_CANDLES)

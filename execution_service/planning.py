@@ -90,8 +90,7 @@ async def check_alert(
             raise key_rejected(account.key_rejected.message)
     try:
         async with asyncio.timeout(PATIENCE_S):
-            instrument = await account.market_data.instrument(market.symbol)
-            if instrument is None or (entry_side is not None and not instrument.trading):
+            if not await _takes_orders(market.symbol, account, closing=entry_side is None):
                 raise unknown_symbol(market.symbol, exchange)
             if entry_side is not None:
                 picture = await look(alert, market.symbol, account)
@@ -99,6 +98,14 @@ async def check_alert(
                 make_plan(alert, entry_side, picture)
     except (errors.ExchangeError, TimeoutError):
         return
+
+
+async def _takes_orders(symbol: str, account: Account, *, closing: bool) -> bool:
+    """Whether it is a market; where a position is open there is one to close, whatever the rules say."""
+    instrument = await account.market_data.instrument(symbol)
+    if not closing:
+        return instrument is not None and instrument.trading
+    return instrument is not None or bool(await account.positions_of(symbol))
 
 
 def check_time(alert: Alert, now: datetime) -> None:

@@ -1,12 +1,14 @@
 """What an exchange can do to an order: each test is a row of the fault table, judged by its own record."""
 
+import asyncio
 import time
+from datetime import timedelta
 from decimal import Decimal
 from typing import Any
 
 import pytest
 
-from tests.system import Trader, until
+from tests.system import System, Trader, until
 from tradekit.service.errors import ServiceError
 from tradingbot.execution.v1 import execution_pb2 as pb
 
@@ -345,3 +347,207 @@ async def test_fees_and_sizes_are_exact(trader: Trader) -> None:
     (entry,) = (leg for leg in response.signal.legs if leg.kind == pb.LEG_KIND_ENTRY)
     assert (entry.quantity, entry.filled_quantity) == ("0.037", "0.037")
     assert Decimal(entry.average_price) * Decimal(entry.filled_quantity) == Decimal(1850)
+
+
+async def test_F21_a_stop_that_triggers_meanwhile_does_not_keep_the_proof_open(trader: Trader) -> None:
+    """An entry that adds to a long is lost, the long is closed by hand: it moved, but not by our order."""
+    await trader.send("long", **LEVELS)
+    await trader.paper.fault("drop_before_accept", **ORDER)
+    sending = asyncio.create_task(trader.send("long", **LEVELS))
+    await until(lambda: _unknown_entry(trader))
+    await trader.close_by_hand()
+
+    response = await sending
+
+    assert response.signal.state == pb.SIGNAL_STATE_DONE, response.signal
+    (position,) = await trader.paper.positions()
+    assert position["quantity"] == response.signal.legs[0].filled_quantity
+    (stop,) = await trader.paper.orders("algo", type="STOP_MARKET", status="NEW")
+    assert stop["close_position"]
+
+
+async def _unknown_entry(trader: Trader) -> bool:
+    newest, *_ = await trader.signals()
+    return any(leg.state == pb.LEG_STATE_UNKNOWN for leg in newest.legs)
+
+
+async def test_R1_an_unknown_order_that_cannot_be_asked_for_ends_with_its_reason(
+    trader: Trader, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The key is revoked while an answer is missing: the signal ends, the lane goes on, nothing is sent."""
+    monkeypatch.setattr("execution_service.orders.REFUSAL_PATIENCE", timedelta(seconds=1))
+    await trader.paper.fault("drop_before_accept", **ORDER)
+    await trader.paper.fault("error_code", code=-2015, count=1_000, method="GET", path="/fapi/v1/order")
+
+    response = await trader.send("long", **LEVELS)
+
+    assert (response.signal.state, response.signal.reason) == (pb.SIGNAL_STATE_FAILED, "KEY_REJECTED")
+    assert await trader.paper.orders() == []
+
+
+async def test_F28_an_entry_that_a_ban_would_make_too_old_is_given_up_at_once(trader: Trader) -> None:
+    body = {"code": -1003, "msg": "Way too many requests; IP banned"}
+    await trader.paper.fault("http_status", status=418, retry_after=120, body=body, **ORDER)
+    started = time.monotonic()
+
+    response = await trader.send("long", **LEVELS)
+
+    assert (response.signal.state, response.signal.reason) == (
+        pb.SIGNAL_STATE_EXPIRED,
+        "EXCHANGE_RATE_LIMITED",
+    )
+    assert time.monotonic() - started < 5
+
+
+async def test_F27_an_accounts_order_limit_leaves_the_other_accounts_alone(system: System) -> None:
+    limited, other = await system.trader(), await system.trader()
+    await system.paper.fault("error_code", code=-1015, retry_after=30, account=limited.api_key, **ORDER)
+
+    waiting = asyncio.create_task(limited.send("long", **LEVELS))
+    await until(lambda: _was_limited(limited))
+    response = await other.send("long", timeout=5, **LEVELS)
+
+    assert response.signal.state == pb.SIGNAL_STATE_DONE
+    waiting.cancel()
+    await asyncio.gather(waiting, return_exceptions=True)
+
+
+async def _was_limited(trader: Trader) -> bool:
+    return any(request["code"] == -1015 for request in await trader.paper.requests())
+
+
+@pytest.mark.parametrize("when", ["before", "after"])
+async def test_F34_a_stop_whose_answer_takes_longer_than_ten_seconds(trader: Trader, when: str) -> None:
+    """It is not waited for: after the exchange could take it no more, it is asked for."""
+    await trader.paper.fault("delay", delay_s=30, when=when, count=1, **ALGO)
+
+    response = await trader.send("long", **LEVELS)
+
+    assert response.signal.state == pb.SIGNAL_STATE_DONE, response.signal
+    (entry,) = await trader.paper.orders("order")
+    (stop,) = await trader.paper.orders("algo", type="STOP_MARKET")
+    assert stop["arrival_time"] - entry["arrival_time"] < 10_000
+
+
+async def test_R3_when_no_stop_gets_through_in_time_the_position_is_closed(trader: Trader) -> None:
+    await trader.paper.fault("drop_before_accept", count=50, **ALGO)
+    started = time.monotonic()
+
+    response = await trader.send("long", **LEVELS)
+
+    assert (response.signal.state, response.signal.reason) == (pb.SIGNAL_STATE_FAILED, "STOP_NOT_PLACED")
+    (_, close) = await trader.paper.orders("order")
+    assert close["reduce_only"]
+    assert time.monotonic() - started < 20
+    assert await trader.paper.positions() == []
+
+
+async def test_R3_the_rest_of_an_entry_is_withdrawn_when_its_position_had_to_be_closed(
+    trader: Trader,
+) -> None:
+    await trader.paper.fault("partial_fill", ratio="0.5", rest="fill", symbol="BTCUSDT")
+    await trader.paper.fault("error_code", code=-2021, **ALGO)
+
+    response = await trader.send("long", order_type="limit", price=50000, **LEVELS)
+
+    assert response.signal.reason == "STOP_WOULD_TRIGGER", response.signal
+    assert await trader.paper.positions() == []
+    assert await trader.paper.orders(status="PARTIALLY_FILLED") == []
+    assert await trader.paper.orders(status="NEW") == []
+
+
+async def test_a_target_that_fails_in_any_way_does_not_disturb_the_stop(trader: Trader) -> None:
+    """Targets are refused for now, one after the other, for longer than they are tried."""
+    await trader.paper.fault("error_code", code=-1008, skip=1, count=40, **ALGO)
+    targets = [{"percent": 2, "share": 0.5}, {"percent": 4, "share": 0.5}]
+
+    response = await trader.send("long", stop_loss="2%", take_profit=targets)
+
+    assert response.signal.state == pb.SIGNAL_STATE_DONE
+    assert await trader.paper.orders("algo", type="STOP_MARKET", status="NEW")
+    kinds = [step.kind for step in (await trader.signal(response.signal.signal_id)).steps]
+    assert kinds.count("take_profit.given_up") == 2
+
+
+async def test_an_owners_own_stop_for_the_whole_position_is_protection_too(trader: Trader) -> None:
+    """Binance takes one such stop: ours is refused, his stays, and the position is not closed."""
+    await trader.send("long", order_type="limit", price=49000, **LEVELS)
+    placed = await trader.by_hand(
+        "POST",
+        "/fapi/v1/algoOrder",
+        algoType="CONDITIONAL",
+        symbol="BTCUSDT",
+        side="SELL",
+        type="STOP_MARKET",
+        triggerPrice="47000",
+        closePosition="true",
+    )
+    assert placed["algoId"], placed
+
+    response = await trader.send("long", **LEVELS)
+
+    assert response.signal.state == pb.SIGNAL_STATE_DONE, response.signal
+    assert len(await trader.paper.positions()) == 1
+    (stop,) = await trader.paper.orders("algo", type="STOP_MARKET", status="NEW")
+    assert stop["trigger_price"] == "47000"
+    kinds = [step.kind for step in (await trader.signal(response.signal.signal_id)).steps]
+    assert "stop_loss.others_stop_stays" in kinds
+
+
+async def test_a_new_position_that_the_exchange_lists_late_is_protected(trader: Trader) -> None:
+    await trader.send("close_all")
+    await until(lambda: _listed(trader))
+    await trader.paper.fault(
+        "http_status", status=200, body=[], executed=True, count=2, path="/fapi/v3/positionRisk"
+    )
+
+    response = await trader.send("long", **LEVELS)
+
+    assert response.signal.state == pb.SIGNAL_STATE_DONE
+    await one_protected_long(trader)
+
+
+async def _listed(trader: Trader) -> bool:
+    return any(request["path"] == "/fapi/v3/positionRisk" for request in await trader.paper.requests())
+
+
+async def test_F41_a_key_that_was_refused_is_not_tried_for_every_alert(trader: Trader) -> None:
+    await trader.paper.fault("error_code", code=-2015, count=5, **ORDER)
+    await trader.send("long")
+
+    with pytest.raises(ServiceError) as refused:
+        await trader.send("long")
+
+    assert refused.value.reason == "KEY_REJECTED"
+    tried = [request for request in await trader.paper.requests() if request["path"] == "/fapi/v1/order"]
+    assert len(tried) == 1
+
+
+async def test_T28_more_filled_than_ordered_proves_nothing(trader: Trader) -> None:
+    for filled in ("-0.02", "1000000", "1e40"):
+        body = {
+            "orderId": 1,
+            "symbol": "BTCUSDT",
+            "side": "BUY",
+            "status": "FILLED",
+            "origQty": "0.02",
+            "executedQty": filled,
+        }
+        await trader.paper.fault("http_status", status=200, body=body, executed=True, **ORDER)
+        response = await trader.send("long", **LEVELS)
+
+        assert response.signal.state == pb.SIGNAL_STATE_DONE
+        assert response.signal.legs[0].filled_quantity == response.signal.legs[0].quantity
+
+
+@pytest.mark.parametrize(
+    "path", ["/fapi/v3/balance", "/fapi/v3/positionRisk", "/fapi/v2/ticker/price", "/fapi/v1/exchangeInfo"]
+)
+@pytest.mark.parametrize("body", [{}, [], [[]], [{"symbol": 1}], {"symbols": [{}]}, "null"])
+async def test_T28_an_answer_of_another_shape_is_no_crash(trader: Trader, path: str, body: object) -> None:
+    """The question is repeated; an alert is executed as soon as the exchange makes sense again."""
+    await trader.paper.fault("http_status", status=200, body=body, count=2, path=path)
+
+    response = await trader.send("close_all")
+
+    assert response.signal.state == pb.SIGNAL_STATE_DONE
