@@ -15,7 +15,7 @@ from paper_exchange.okx_account import OkxAccount
 from paper_exchange.okx_algo import OkxAlgo
 from paper_exchange.okx_auth import KEY_HEADER, OkxAuthentication
 from paper_exchange.okx_candles import OkxCandles
-from paper_exchange.okx_contracts import Listing, symbol_of
+from paper_exchange.okx_contracts import Listing, inst_id_code, symbol_of
 from paper_exchange.okx_errors import FIRST_ORDER_CODE, OkxError, batch_body, error_of, wrong
 from paper_exchange.okx_fields import Fields, body_fields, query_fields
 from paper_exchange.okx_history import OkxHistory
@@ -47,7 +47,7 @@ class OkxApi:
         self._authentication = authentication
         self._limits = limits
         self._commit = commit
-        listing = Listing(exchange.market.instruments)
+        listing = self._listing = Listing(exchange.market.instruments)
         self._routes: Routes = {
             **OkxPublic(exchange, listing).routes(),
             **OkxCandles(exchange, listing).routes(),
@@ -78,7 +78,8 @@ class OkxApi:
         shown_ms = now_ms + self._clock.offset_ms
         sender = self._sender(endpoint, raw, shown_ms)
         items = self._items(endpoint, raw)
-        self._use_limits(endpoint, raw, sender, items, now_ms)
+        user = raw.address if sender is None else str(sender.account_id)
+        self._use_limits(endpoint, sender, user, items, now_ms)
         if endpoint.permission is Permission.TRADE:
             _check_expiry(raw, shown_ms)
         requests = [OkxRequest(fields, sender, now_ms, shown_ms) for fields in items]
@@ -92,9 +93,30 @@ class OkxApi:
         microseconds = str(requests[0].shown_ms * 1000)
         return batch_body(rows, {"inTime": microseconds, "outTime": microseconds})
 
-    def order_endpoint(self, path: str) -> Endpoint:
-        """The endpoint that WebSocket orders use as well."""
-        return self._routes["POST", path]
+    def socket_orders(self, path: str, items: list[Fields], account: Account) -> Json:
+        """Runs orders that came over a WebSocket; they count with those of the REST endpoint of this path."""
+        now_ms = self._clock.now_ms()
+        endpoint = self._routes["POST", path]
+        named = [self._with_name(fields) for fields in items]
+        try:
+            self._exchange.advance(now_ms)
+            check_permission(account, endpoint)
+            _check_number(endpoint, named)
+            self._use_limits(endpoint, account, str(account.account_id), named, now_ms)
+            shown_ms = now_ms + self._clock.offset_ms
+            return self.place(endpoint, [OkxRequest(f, account, now_ms, shown_ms) for f in named])
+        except OkxError as error:
+            return dict(error.body)
+        finally:
+            self._commit()
+
+    def _with_name(self, fields: Fields) -> Fields:
+        """An instrument may be named by its `instIdCode`."""
+        code = fields.optional("instIdCode")
+        if code is None or fields.optional("instId") is not None:
+            return fields
+        names = {str(inst_id_code(contract)): contract.inst_id for contract in self._listing.all()}
+        return fields.with_value("instId", names.get(code, code))
 
     def _endpoint(self, raw: RawRequest) -> Endpoint:
         endpoint = self._routes.get((raw.method, raw.path))
@@ -117,14 +139,12 @@ class OkxApi:
         if not raw.headers.get("Content-Type", "application/json").lower().startswith("application/json"):
             raise OkxError(50006)
         items = body_fields(raw.body, many=endpoint.rows is Rows.ORDERS)
-        if len(items) > endpoint.most:
-            raise OkxError(51111, f"You can place a maximum of {endpoint.most} orders in bulk.")
+        _check_number(endpoint, items)
         return items
 
     def _use_limits(
-        self, endpoint: Endpoint, raw: RawRequest, sender: Account | None, items: list[Fields], now_ms: int
+        self, endpoint: Endpoint, sender: Account | None, user: str, items: list[Fields], now_ms: int
     ) -> None:
-        user = raw.address if sender is None else str(sender.account_id)
         if endpoint.limit.scope is Scope.INSTRUMENT:
             for fields in items:
                 self._limits.use(endpoint.limit, f"{user}:{fields.optional('instId')}", 1, now_ms)
@@ -157,6 +177,11 @@ def check_permission(account: Account, endpoint: Endpoint) -> None:
     trades = endpoint.permission is Permission.TRADE
     if not (account.permissions.futures if trades else account.permissions.reading):
         raise OkxError(50120)
+
+
+def _check_number(endpoint: Endpoint, items: list[Fields]) -> None:
+    if len(items) > endpoint.most:
+        raise OkxError(51111, f"You can place a maximum of {endpoint.most} orders in bulk.")
 
 
 def _named(raw: RawRequest) -> list[Fields]:

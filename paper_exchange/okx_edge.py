@@ -16,6 +16,7 @@ from paper_exchange.okx_api import PREFIX, OkxApi
 from paper_exchange.okx_auth import OkxAuthentication
 from paper_exchange.okx_contracts import terms
 from paper_exchange.okx_limits import OkxLimits
+from paper_exchange.okx_sockets import OkxSockets
 
 
 class OkxEdge:
@@ -40,8 +41,15 @@ class OkxEdge:
         )
         self._http = HttpEdge(self._api, books=exchange.books, clock=clock, faults=faults, journal=journal)
 
+        self._sockets = OkxSockets(
+            exchange, clock=clock, api=self._api, authentication=authentication, connections=connections
+        )
+
     def routes(self) -> list[web.RouteDef]:
-        return [web.route("*", f"{PREFIX}{{rest:.*}}", self._http.handle)]
+        return [web.route("*", f"{PREFIX}{{rest:.*}}", self._http.handle), *self._sockets.routes()]
+
+    async def close(self, app: web.Application) -> None:
+        await self._sockets.close()
 
     def forget_limits(self) -> None:
         self._limits.clear()

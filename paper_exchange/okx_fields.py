@@ -103,6 +103,10 @@ class Fields:
             raise wrong("limit")
         return min(default if value is None else value, maximum)
 
+    def with_value(self, name: str, value: str) -> "Fields":
+        """The same fields, one of them with another value."""
+        return Fields({**self._values, name: value})
+
     def objects(self, name: str) -> list["Fields"]:
         """A list of objects inside; empty when it was left out."""
         value = self._values.get(name)

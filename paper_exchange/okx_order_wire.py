@@ -257,7 +257,7 @@ def _move_trigger(order: ConditionalOrder, extreme: Decimal | None) -> str:
 
 
 def _fill_sums(book: AccountBook, order: Order, contract: Contract) -> Json:
-    fills = book.fills_by_order.get(order.order_id, [])
+    fills = _told(book.fills_by_order.get(order.order_id, []), order.executed)
     last = fills[-1] if fills else None
     return {
         "accFillSz": number(contract.contracts(order.executed)),
@@ -272,6 +272,17 @@ def _fill_sums(book: AccountBook, order: Order, contract: Contract) -> Json:
         "rebateCcy": contract.market.quote,
         "pnl": number(sum((fill.realized_pnl for fill in fills), ZERO), 8),
     }
+
+
+def _told(fills: list[Fill], executed: Decimal) -> list[Fill]:
+    """The fills that make up what an order had executed: it may be the order as it was a moment ago."""
+    told, total = [], ZERO
+    for fill in fills:
+        if total >= executed:
+            break
+        told.append(fill)
+        total += fill.quantity
+    return told
 
 
 def _cancel_source(order: Order) -> str:
