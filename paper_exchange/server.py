@@ -24,6 +24,7 @@ from paper_exchange.instruments import LISTED
 from paper_exchange.journal import Journal
 from paper_exchange.listen_keys import ListenKeys
 from paper_exchange.market import Market
+from paper_exchange.okx_edge import OkxEdge
 from paper_exchange.store import Store
 
 DEFAULT_PORT = 9001
@@ -139,6 +140,20 @@ async def start(
     journal = Journal()
     connections = UserConnections()
     listen_keys = ListenKeys()
+    okx = OkxEdge(
+        exchange,
+        clock=clock,
+        credentialing=credentialing,
+        faults=waiting,
+        journal=journal,
+        connections=connections,
+        commit=server.commit,
+    )
+
+    def forget_limits() -> None:
+        request_limits.clear()
+        okx.forget_limits()
+
     control = Control(
         exchange,
         clock=clock,
@@ -147,7 +162,7 @@ async def start(
         journal=journal,
         connections=connections,
         commit=server.commit,
-        forget_limits=request_limits.clear,
+        forget_limits=forget_limits,
     )
     binance = BinanceApi(
         exchange,
@@ -168,8 +183,9 @@ async def start(
     app = web.Application(client_max_size=_MAX_REQUEST_BYTES)
     app.add_routes(control.routes())
     app.add_routes(streams.routes())
+    app.add_routes(okx.routes())
     app.add_routes(ws_api.routes())
-    app.on_shutdown.extend((streams.close, ws_api.close))
+    app.on_shutdown.extend((streams.close, ws_api.close, okx.close))
     for prefix in PREFIXES:
         app.router.add_route("*", f"{prefix}{{rest:.*}}", binance.handle)
     await server.serve(app, host, port)
