@@ -58,6 +58,7 @@ class BinanceAccount:
             ("GET", "/fapi/v1/multiAssetsMargin"): read(
                 lambda request: {"multiAssetsMargin": request.account.multi_assets}, 30
             ),
+            ("GET", "/fapi/v1/feeBurn"): read(lambda request: {"feeBurn": False}, 30),
             ("POST", "/fapi/v1/leverage"): change(self._set_leverage),
             ("POST", "/fapi/v1/marginType"): change(self._set_margin_type),
             ("POST", "/fapi/v1/positionSide/dual"): change(self._set_position_mode),

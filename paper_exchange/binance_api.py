@@ -17,6 +17,7 @@ from paper_exchange.binance_account import BinanceAccount
 from paper_exchange.binance_algo import BinanceAlgo
 from paper_exchange.binance_auth import KEY_HEADER, BinanceAuthentication, signed_text
 from paper_exchange.binance_errors import BinanceError, error_of
+from paper_exchange.binance_history import BinanceHistory
 from paper_exchange.binance_limits import RequestLimits
 from paper_exchange.binance_market_data import BinanceMarketData
 from paper_exchange.binance_parameters import Parameters
@@ -31,6 +32,7 @@ from paper_exchange.listen_keys import ListenKeys
 from paper_exchange.refusals import Refused
 
 PREFIXES = ("/fapi/", "/sapi/")
+_FUNDING_PATHS = ("/fapi/v1/fundingRate", "/fapi/v1/fundingInfo")
 _WEIGHT_HEADER = "X-MBX-USED-WEIGHT-1M"
 
 
@@ -94,6 +96,7 @@ class BinanceApi:
             **BinanceTrade(exchange).routes(),
             **BinanceAlgo(exchange).routes(),
             **BinancePositions(exchange).routes(),
+            **BinanceHistory(exchange).routes(),
             **BinanceAccount(exchange, limits, listen_keys).routes(),
         }
         self._paths = {path for _, path in self._routes}
@@ -140,6 +143,8 @@ class BinanceApi:
         parameters = Parameters.parse(raw.query, raw.body)
         used = self._limits.use_weight(raw.address, endpoint.weight_of(parameters), now_ms)
         headers[_WEIGHT_HEADER] = str(used)
+        if raw.path in _FUNDING_PATHS:
+            self._limits.use_funding(raw.address, now_ms)
         shown_ms = now_ms + self._clock.offset_ms
         sender = self._sender(endpoint, raw, parameters, shown_ms)
         if sender is not None and endpoint.orders is not None:

@@ -10,6 +10,8 @@ from dataclasses import dataclass, field
 from paper_exchange.binance_errors import BinanceError
 
 _MINUTE_MS = 60_000
+_FUNDING_WINDOW_MS = 300_000
+_FUNDING_REQUESTS = 500  # of fundingRate and fundingInfo together, per address
 _PATIENCE = 20  # requests answered 429 within a minute before the address is banned
 _FIRST_BAN_MS = 120_000
 _LONGEST_BAN_MS = 3 * 86_400_000
@@ -31,6 +33,8 @@ class _Address:
     refused: int = 0
     bans: int = 0
     banned_until_ms: int = 0
+    funding_window: int = -1
+    funding_requests: int = 0
 
 
 @dataclass(slots=True)
@@ -86,6 +90,20 @@ class RequestLimits:
             "per minute. Please use the websocket for live updates to avoid polling the API.",
             headers={"Retry-After": str(wait_s)},
         )
+
+    def use_funding(self, address: str, now_ms: int) -> None:
+        """Counts a request for funding rates, which have a limit of their own; -1003 beyond it."""
+        user, window = self._addresses[address], now_ms // _FUNDING_WINDOW_MS
+        if user.funding_window != window:
+            user.funding_window, user.funding_requests = window, 0
+        user.funding_requests += 1
+        if user.funding_requests > _FUNDING_REQUESTS:
+            wait_s = (_FUNDING_WINDOW_MS - now_ms % _FUNDING_WINDOW_MS + 999) // 1000
+            raise BinanceError(
+                -1003,
+                f"Too many requests; current limit is {_FUNDING_REQUESTS} requests per 5 minutes.",
+                headers={"Retry-After": str(wait_s)},
+            )
 
     def use_orders(self, account_id: int, number: int, now_ms: int) -> None:
         """Counts new orders of an account; -1015 above a limit."""

@@ -45,15 +45,19 @@ class BinanceMarketData:
             ("GET", "/fapi/v1/indexPriceKlines"): public(self._index_klines, _kline_weight),
             ("GET", "/fapi/v1/premiumIndexKlines"): public(self._premium_klines, _kline_weight),
             ("GET", "/fapi/v1/premiumIndex"): public(self._premium_index, by_symbol(1, 10)),
-            ("GET", "/fapi/v1/fundingRate"): public(self._funding_rates, 1),
-            ("GET", "/fapi/v1/fundingInfo"): public(self._funding_info, 1),
+            ("GET", "/fapi/v1/fundingRate"): public(self._funding_rates, 0),
+            ("GET", "/fapi/v1/fundingInfo"): public(self._funding_info, 0),
             ("GET", "/fapi/v1/ticker/price"): public(self._ticker_price, by_symbol(1, 2)),
             ("GET", "/fapi/v2/ticker/price"): public(self._ticker_price, by_symbol(1, 2)),
             ("GET", "/fapi/v1/ticker/bookTicker"): public(self._book_ticker, by_symbol(2, 5)),
             ("GET", "/fapi/v1/ticker/24hr"): public(self._ticker_24h, by_symbol(1, 40)),
             ("GET", "/fapi/v1/openInterest"): public(self._open_interest),
             ("GET", "/fapi/v1/depth"): public(self._order_book, _depth_weight),
+            ("GET", "/fapi/v1/rpiDepth"): public(self._order_book, 20),
             ("GET", "/fapi/v1/trades"): public(self._trades, 5),
+            ("GET", "/fapi/v1/historicalTrades"): Endpoint(
+                self._older_trades, weight=20, security=Security.KEY
+            ),
             ("GET", "/fapi/v1/aggTrades"): public(self._aggregate_trades, 20),
         }
 
@@ -275,6 +279,15 @@ class BinanceMarketData:
         limit = request.parameters.limit(default=500, maximum=1000)
         second = request.now_ms // 1000
         return [self._trade(instrument, number) for number in range(second - limit + 1, second + 1)]
+
+    def _older_trades(self, request: BinanceRequest) -> list[Json]:
+        """From `fromId` on, else the latest."""
+        instrument = self._symbol(request)
+        limit = request.parameters.limit(default=500, maximum=500)
+        last = request.now_ms // 1000
+        first = request.parameters.integer("fromId")
+        first = last - limit + 1 if first is None else max(first, 0)
+        return [self._trade(instrument, number) for number in range(first, min(last, first + limit - 1) + 1)]
 
     def _trade(self, instrument: Instrument, second: int) -> Json:
         trade = self._depth.trade(instrument, second)

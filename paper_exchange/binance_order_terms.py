@@ -3,9 +3,12 @@
 from enum import StrEnum
 
 from paper_exchange.accounts import Account
-from paper_exchange.binance_errors import mandatory, not_required
+from paper_exchange.binance_errors import error_of, mandatory, not_required
 from paper_exchange.binance_parameters import Parameters
 from paper_exchange.orders import PositionSide, Side, TimeInForce
+from paper_exchange.refusals import Reason, Refused
+
+_LATEST_GOOD_TILL_MS = 253_402_300_799_000
 
 
 class ResponseType(StrEnum):
@@ -24,6 +27,8 @@ def good_till_of(parameters: Parameters, time_in_force: TimeInForce) -> int:
     good_till_ms = parameters.integer("goodTillDate")
     if time_in_force is TimeInForce.GTD and good_till_ms is None:
         raise mandatory("goodTillDate")
+    if good_till_ms is not None and good_till_ms >= _LATEST_GOOD_TILL_MS:
+        raise error_of(Refused(Reason.GOOD_TILL_DATE))
     # Only whole seconds count.
     return good_till_ms // 1000 * 1000 if good_till_ms and time_in_force is TimeInForce.GTD else 0
 
