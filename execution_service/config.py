@@ -1,6 +1,7 @@
 """Settings of the execution service."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from urllib.parse import urlsplit
 
 from tradekit.service.channel import TlsFiles
 from tradekit.service.config import Environment
@@ -13,6 +14,7 @@ class Settings:
 
     Attributes:
         base_urls: (exchange, environment) -> where that exchange is.
+        stream_urls: (exchange, environment) -> where its WebSockets are; without a path.
     """
 
     listen_address: str
@@ -22,6 +24,7 @@ class Settings:
     tls: TlsFiles
     base_urls: dict[tuple[str, str], str]
     log_level: str = "INFO"
+    stream_urls: dict[tuple[str, str], str] = field(default_factory=dict)
 
 
 def read_settings(env: Environment) -> Settings:
@@ -31,6 +34,8 @@ def read_settings(env: Environment) -> Settings:
         ConfigurationError: Some are missing or wrong; all are named.
     """
     paper = env.text("PAPER_BASE_URL", "http://127.0.0.1:9001")
+    # OKX tells demo trading from real trading by a header, not by the host.
+    okx = env.text("OKX_BASE_URL", "https://www.okx.com")
     settings = Settings(
         listen_address=env.text("LISTEN_ADDRESS", "127.0.0.1:50052"),
         admin_address=env.text("ADMIN_ADDRESS", "127.0.0.1:50062"),
@@ -41,8 +46,34 @@ def read_settings(env: Environment) -> Settings:
             ("binance", "paper"): paper,
             ("binance", "testnet"): env.text("BINANCE_TESTNET_BASE_URL", "https://demo-fapi.binance.com"),
             ("binance", "live"): env.text("BINANCE_BASE_URL", "https://fapi.binance.com"),
+            ("okx", "paper"): paper,
+            ("okx", "testnet"): okx,
+            ("okx", "live"): okx,
         },
         log_level=env.text("LOG_LEVEL", "INFO"),
+        stream_urls=_stream_urls(env, paper),
     )
     env.check()
     return settings
+
+
+def _stream_urls(env: Environment, paper: str) -> dict[tuple[str, str], str]:
+    paper_streams = urlsplit(paper)._replace(scheme="wss" if paper.startswith("https:") else "ws").geturl()
+    okx = env.text("OKX_WS_URL", "wss://ws.okx.com:8443")
+    return {
+        ("binance", "paper"): paper_streams,
+        ("binance", "testnet"): env.text("BINANCE_TESTNET_WS_URL", "wss://fstream.binancefuture.com"),
+        ("binance", "live"): env.text("BINANCE_WS_URL", "wss://fstream.binance.com"),
+        ("okx", "paper"): paper_streams,
+        ("okx", "testnet"): _okx_demo(okx),
+        ("okx", "live"): okx,
+    }
+
+
+def _okx_demo(live: str) -> str:
+    """Demo trading's WebSocket host: OKX names it after each region's own, ws -> wspap, wseea -> wseeapap."""
+    host = urlsplit(live).hostname or ""
+    if not host.endswith(".okx.com"):
+        return live
+    name = host.partition(".")[0]
+    return live.replace(f"//{name}.", f"//{name}pap.", 1)

@@ -1,17 +1,43 @@
 """Which exchange is spoken by which client, and where it is."""
 
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 
-from execution_service.exchanges import AccountKey, Exchange, binance_limits, okx_limits
+from execution_service.exchanges import AccountKey, Exchange, Market, binance_limits, okx_limits
 from execution_service.exchanges.binance import BinanceClient, BinanceMarket
 from execution_service.exchanges.budget import Tariff
 from execution_service.exchanges.http import Host
+from execution_service.exchanges.okx import OKXClient
+from execution_service.exchanges.okx_market import OKXMarket
 from execution_service.exchanges.requests import Sign
 from execution_service.market_data import MarketData
 from tradekit.service.clock import Clock
 from tradekit.service.errors import FailedPrecondition
 
-_TARIFFS = {tariff.name: tariff for tariff in (binance_limits.TARIFF, okx_limits.TARIFF)}
+Connect = Callable[[AccountKey], Exchange]
+
+
+def _binance(host: Host, sign: Sign) -> tuple[Market, Connect]:
+    return BinanceMarket(host), lambda account: BinanceClient(account, host, sign)
+
+
+def _okx(host: Host, sign: Sign) -> tuple[Market, Connect]:
+    market = OKXMarket(host)
+    return market, lambda account: OKXClient(account, host, sign, market)
+
+
+@dataclass(frozen=True, slots=True)
+class Spoken:
+    """How an exchange is spoken: what it allows, and its market and clients at one host."""
+
+    tariff: Tariff
+    open: Callable[[Host, Sign], tuple[Market, Connect]]
+
+
+EXCHANGES = {
+    "binance": Spoken(binance_limits.TARIFF, _binance),
+    "okx": Spoken(okx_limits.TARIFF, _okx),
+}
 
 
 class Registry:
@@ -28,7 +54,7 @@ class Registry:
         self._hosts = hosts
         self._sign = sign
         self._clock = clock
-        self._markets: dict[tuple[str, str], MarketData] = {}
+        self._opened: dict[tuple[str, str], tuple[MarketData, Connect]] = {}
 
     def connect(self, account: AccountKey) -> tuple[Exchange, MarketData]:
         """The account's exchange and its market.
@@ -41,7 +67,9 @@ class Registry:
             raise FailedPrecondition(
                 "EXCHANGE_UNSUPPORTED", f"Trading on {account.exchange} is not available yet."
             )
-        host = self._hosts(self._base_urls[place], _TARIFFS[account.exchange])
-        if place not in self._markets:
-            self._markets[place] = MarketData(BinanceMarket(host), self._clock)
-        return BinanceClient(account, host, self._sign), self._markets[place]
+        if place not in self._opened:
+            spoken = EXCHANGES[account.exchange]
+            market, connect = spoken.open(self._hosts(self._base_urls[place], spoken.tariff), self._sign)
+            self._opened[place] = (MarketData(market, self._clock), connect)
+        market_data, connect = self._opened[place]
+        return connect(account), market_data
