@@ -151,4 +151,8 @@ def _details(latencies: list[Latencies], throughputs: list[Throughput]) -> list[
         )
         for part in throughputs[0].cpu_ms_per_order
     ]
-    return [answers, Row("webhook.exchange_requests_per_order.ours", requests, "count"), *parts]
+    counts = [
+        Row("webhook.exchange_requests_per_order.ours", requests, "count"),
+        Row("webhook.alerts_resent.ours", sum(one.resent for one in throughputs), "count"),
+    ]
+    return [answers, *counts, *parts]

@@ -14,6 +14,9 @@ ACTIONS = ("long", "close_all")
 # Behind the last answer.
 LATE_ORDERS_S = 20.0
 POLL_S = 0.02
+# TradingView re-sends at most three times, each after 5 s; a shorter pause keeps the load up.
+MOST_RESENDS = 3
+RESEND_PAUSE_S = 1.0
 
 
 class LoadFailed(RuntimeError):
@@ -58,11 +61,13 @@ class Throughput:
         orders_per_s: From the first alert sent to the last order at the exchange.
         cpu_ms_per_order: By part.
         requests_per_order: Requests to the exchange.
+        resent: Alerts that were answered 503 and sent again.
     """
 
     orders_per_s: float
     cpu_ms_per_order: dict[str, float]
     requests_per_order: float
+    resent: int
 
 
 class Exchange:
@@ -136,7 +141,7 @@ async def saturated(target: Target, exchange: Exchange, *, connections: int, tur
     await exchange.told()
     used, started = target.cpu_s(), time.monotonic_ns()
     try:
-        await asyncio.gather(
+        resends = await asyncio.gather(
             *(
                 _send_all(connection, _share(target, share), len(share) * len(ACTIONS) * turns)
                 for connection, share in zip(opened, shares, strict=True)
@@ -152,6 +157,7 @@ async def saturated(target: Target, exchange: Exchange, *, connections: int, tur
         orders_per_s=sent * 1e9 / (max(arrived) - started),
         cpu_ms_per_order={part: (used_after[part] - used[part]) * 1e3 / sent for part in used},
         requests_per_order=requests / sent,
+        resent=sum(resends),
     )
 
 
@@ -159,14 +165,17 @@ def _share(target: Target, senders: Sequence[Callable[[str], dict[str, str]]]) -
     return alerts(Target(target.name, target.port, target.path, senders, target.cpu_s))
 
 
-async def _send_all(connection: Connection, stream: Iterator[bytes], count: int) -> None:
-    for request in itertools.islice(stream, count):
-        await _accepted(connection, request)
+async def _send_all(connection: Connection, stream: Iterator[bytes], count: int) -> int:
+    return sum([await _accepted(connection, request) for request in itertools.islice(stream, count)])
 
 
-async def _accepted(connection: Connection, request: bytes) -> None:
-    answer = await connection.send(request)
-    if answer.status not in (200, 202):
-        raise LoadFailed(
-            f"an alert was answered {answer.status}: {answer.body.decode(errors='replace')[:300]}"
-        )
+async def _accepted(connection: Connection, request: bytes) -> int:
+    """Sends an alert as TradingView does: the same one again after a 503. Returns how often it was re-sent."""
+    for resent in range(MOST_RESENDS + 1):
+        answer = await connection.send(request)
+        if answer.status in (200, 202):
+            return resent
+        if answer.status != 503:
+            break
+        await asyncio.sleep(RESEND_PAUSE_S)
+    raise LoadFailed(f"an alert was answered {answer.status}: {answer.body.decode(errors='replace')[:300]}")
