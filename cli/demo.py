@@ -39,7 +39,8 @@ class Demo:
             "symbol": "BTCUSDT",
         }
         return (
-            f"curl -sS {shlex.quote(public_url + '/api/v1/webhook/tradingview')} "
+            # The answer ends without a newline; a shell's prompt is to stand on a line of its own.
+            f"curl -sS -w '\\n' {shlex.quote(public_url + '/api/v1/webhook/tradingview')} "
             f"-H 'Content-Type: application/json' -d {shlex.quote(json.dumps(alert))}"
         )
 
