@@ -53,7 +53,7 @@ class LeverageUpdate:
 
 
 Event = OrderUpdate | PositionUpdate | BalanceUpdate | LeverageUpdate
-# Waits for the next message; returns what it tells, which may be nothing. Cancelling it loses nothing.
+# Waits for the next message; returns what it tells, which may be nothing.
 Receive = Callable[[], Awaitable[Sequence[Event]]]
 
 

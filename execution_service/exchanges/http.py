@@ -6,7 +6,7 @@ adapter's to say.
 
 import json
 from collections.abc import AsyncIterator, Callable, Mapping
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from decimal import Decimal
@@ -16,14 +16,17 @@ from urllib.parse import urlencode
 import aiohttp
 from yarl import URL
 
-from execution_service.exchanges.budget import Budget, Tariff, Turn
+from execution_service.exchanges.budget import Budget, Cost, Tariff, Turn
 from execution_service.exchanges.errors import OutcomeUnknown, Unreachable
+from execution_service.exchanges.websocket import WebSocket, connect
 from tradekit.service.clock import Clock
 from tradingbot.vault.v1 import vault_pb2
 
 MAX_BODY_BYTES = 16 * 1024 * 1024
 CONNECT_TIMEOUT_S = 2.0
 ANSWER_TIMEOUT_S = 5.0
+# Many streams begin at once when the process does.
+CONNECTION_PATIENCE_S = 30.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,6 +111,19 @@ class Host:
         """
         headers = {header.name: header.value for header in signed.headers}
         return await self._exchange(method, signed.target, signed.body, headers, turn, timeout_s)
+
+    @asynccontextmanager
+    async def connect(self, url: str, cost: Cost) -> AsyncIterator[WebSocket]:
+        """Opens a WebSocket for as long as the block lasts.
+
+        Raises:
+            RateLimited: Too many were opened of late.
+            Unreachable: It cannot be opened.
+        """
+        async with AsyncExitStack() as stack:
+            async with self.budget.turn(cost, patience_s=CONNECTION_PATIENCE_S):
+                socket = await stack.enter_async_context(connect(self._session, url))
+            yield socket
 
     async def _exchange(
         self,

@@ -15,6 +15,7 @@ from execution_service.exchanges.budget import Turn
 from execution_service.exchanges.http import Answer, Host
 from execution_service.exchanges.reading import read as read_part
 from execution_service.exchanges.types import AccountKey
+from tradekit.service.secret import Secret
 from tradingbot.vault.v1 import vault_pb2
 
 T = TypeVar("T")
@@ -94,6 +95,20 @@ class SignedRequests:
         async with self._turn("POST", path, parameters, patience_s=valid_s / 2) as turn:
             return await self._send(turn, "POST", path, parameters, signal_id, valid_s + ANSWER_MARGIN_S)
 
+    async def ask_by_key(self, method: str, path: str, read: Callable[[Any], T]) -> T:
+        """A request that the API key alone opens: it has neither time nor signature; may be repeated."""
+        try:
+            async with self._turn(method, path, {}, patience_s=QUERY_TIMEOUT_S) as turn:
+                body = await self._send(turn, method, path, {}, "", QUERY_TIMEOUT_S)
+            return read_part(read, body)
+        except errors.OutcomeUnknown as error:
+            raise errors.Unreachable(error.message, exchange_code=error.exchange_code) from error
+
+    async def login(self, path: str) -> Secret:
+        """The message that logs in on a WebSocket, as the vault made it for now."""
+        item = self._item("GET", path, self._words.stamp(self._host), "")
+        return Secret((await self._sign(item)).body)
+
     async def _stamped(self, method: str, path: str, parameters: Parameters, signal_id: str) -> Any:
         async with self._turn(method, path, parameters, patience_s=QUERY_TIMEOUT_S) as turn:
             stamped = parameters | self._words.stamp(self._host)
@@ -109,7 +124,12 @@ class SignedRequests:
     async def _send(
         self, turn: Turn, method: str, path: str, parameters: Parameters, signal_id: str, timeout_s: float
     ) -> Any:
-        item = vault_pb2.SignItem(
+        signed = await self._sign(self._item(method, path, parameters, signal_id))
+        answer = await self._host.send(method, signed, timeout_s=timeout_s, turn=turn)
+        return self._words.checked(answer, self._host)
+
+    def _item(self, method: str, path: str, parameters: Parameters, signal_id: str) -> vault_pb2.SignItem:
+        return vault_pb2.SignItem(
             user_id=self._account.user_id,
             account_id=self._account.account_id,
             method=method,
@@ -118,6 +138,3 @@ class SignedRequests:
             clock_offset_ms=round(self._host.clock_offset / timedelta(milliseconds=1)),
             signal_id=signal_id or None,
         )
-        signed = await self._sign(item)
-        answer = await self._host.send(method, signed, timeout_s=timeout_s, turn=turn)
-        return self._words.checked(answer, self._host)

@@ -1,5 +1,6 @@
 """One WebSocket connection to an exchange: text messages, in order, until it ends."""
 
+import asyncio
 import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -36,7 +37,7 @@ class WebSocket:
             raise StreamEnded("connection_lost") from None
 
     async def receive(self) -> str:
-        """The next text message; cancelling it loses none.
+        """The next text message.
 
         Raises:
             StreamEnded: The connection is gone, or speaks no text.
@@ -60,14 +61,10 @@ async def connect(session: aiohttp.ClientSession, url: str) -> AsyncIterator[Web
     """
     timeout = aiohttp.ClientWSTimeout(ws_close=CLOSE_TIMEOUT_S)
     try:
-        socket = await session.ws_connect(
-            url,
-            heartbeat=PING_EVERY_S,
-            max_msg_size=MAX_MESSAGE_BYTES,
-            timeout=timeout,
-            # A redirect could lead anywhere; a handshake that takes longer is as good as refused.
-            allow_redirects=False,
-        )
+        async with asyncio.timeout(CONNECT_TIMEOUT_S):
+            socket = await session.ws_connect(
+                url, heartbeat=PING_EVERY_S, max_msg_size=MAX_MESSAGE_BYTES, timeout=timeout
+            )
     except (aiohttp.ClientError, TimeoutError, OSError):
         raise Unreachable("The exchange's stream cannot be reached.") from None
     try:
