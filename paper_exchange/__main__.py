@@ -63,7 +63,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument(
         "--candles", type=Path, nargs="+", action="extend", default=[], metavar="FILE",
-        help="replay CSV candles, named like ETHUSDT-15m.csv",
+        help="replay candles, CSV or Parquet, named like ETHUSDT-15m.csv",
     )  # fmt: skip
     parser.add_argument("--faults", type=Path, metavar="FILE", help="fault rules, as for POST /paper/faults")
     parser.add_argument("--state", type=Path, metavar="DIR", help="folder that outlives the process")

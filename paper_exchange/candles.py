@@ -3,7 +3,7 @@
 import csv
 import re
 from bisect import bisect_right
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from decimal import Decimal, InvalidOperation
@@ -31,6 +31,7 @@ INTERVALS_MS: dict[str, int] = {
 MONTH = "1M"
 _MONDAY_OFFSET_MS = 4 * 86_400_000  # 1970-01-01 was a Thursday; weeks open on Monday
 _COLUMNS = ("time", "open", "high", "low", "close", "volume")
+_Row = tuple[int, float, float, float, float, float]
 _FILE_NAME = re.compile(r"^([A-Z0-9]{5,20})(?:-\w+)?$")
 
 
@@ -119,7 +120,7 @@ class FilePath:
 
 
 def read_candle_file(file: Path) -> tuple[str, FilePath]:
-    """Reads a CSV file `SYMBOL[-timeframe].csv` with the header time,open,high,low,close,volume.
+    """Reads `SYMBOL[-timeframe].csv` or `.parquet` with the columns time,open,high,low,close,volume.
 
     Returns:
         The symbol of the file name, and the path.
@@ -128,10 +129,10 @@ def read_candle_file(file: Path) -> tuple[str, FilePath]:
         CandlesUnreadable: the name holds no symbol, or a row is not a candle later than the one before.
     """
     name = _FILE_NAME.match(file.stem)
-    if file.suffix != ".csv" or name is None:
-        raise CandlesUnreadable(f"{file.name}: expected a file named like ETHUSDT-15m.csv")
+    if file.suffix not in _READERS or name is None:
+        raise CandlesUnreadable(f"{file.name}: expected a file named like ETHUSDT-15m.csv or .parquet")
     try:
-        rows = list(_rows(file))
+        rows = list(_checked(file, _READERS[file.suffix](file)))
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise CandlesUnreadable(f"{file.name}: {error}") from error
     if len(rows) < 2:
@@ -141,24 +142,54 @@ def read_candle_file(file: Path) -> tuple[str, FilePath]:
     return name[1], FilePath(opens, [_bar(row, bar_ms) for row in rows], bar_ms)
 
 
-def _rows(file: Path) -> Iterator[tuple[int, float, float, float, float, float]]:
+def _checked(file: Path, rows: Iterable[tuple[str, Sequence[object]]]) -> Iterator[_Row]:
+    previous, before = -1, ""
+    for where, row in rows:
+        candle = _parsed(row)
+        if candle is None or candle[0] <= previous:
+            follows = f" after {before}" if before else ""
+            raise CandlesUnreadable(f"{file.name}: {where} is not a candle{follows}")
+        previous, before = candle[0], where
+        yield candle
+
+
+def _csv_rows(file: Path) -> Iterator[tuple[str, Sequence[object]]]:
     with file.open(newline="", encoding="utf-8") as stream:
         reader = csv.reader(stream)
         if tuple(next(reader, ())) != _COLUMNS:
             raise CandlesUnreadable(f"{file.name}: the header must be {','.join(_COLUMNS)}")
-        previous = -1
         for number, row in enumerate(reader, start=2):
-            candle = _parsed(row)
-            if candle is None or candle[0] <= previous:
-                raise CandlesUnreadable(f"{file.name}: line {number} is not a candle after line {number - 1}")
-            previous = candle[0]
-            yield candle
+            yield f"line {number}", row
 
 
-def _parsed(row: list[str]) -> tuple[int, float, float, float, float, float] | None:
+def _parquet_rows(file: Path) -> Iterator[tuple[str, Sequence[object]]]:
+    # Only who replays Parquet waits for this library, and needs it.
     try:
-        open_ms = int(row[0])
-        prices = [Decimal(text) for text in row[1:]]
+        import pyarrow
+        import pyarrow.parquet
+    except ImportError as error:
+        raise CandlesUnreadable(f"{file.name}: reading Parquet needs pyarrow") from error
+    try:
+        table = pyarrow.parquet.read_table(file)
+    except pyarrow.ArrowException as error:
+        raise CandlesUnreadable(f"{file.name}: this is not a Parquet file") from error
+    if not set(_COLUMNS).issubset(table.column_names):
+        raise CandlesUnreadable(f"{file.name}: the columns must be {', '.join(_COLUMNS)}")
+    columns = [table.column(name).to_pylist() for name in _COLUMNS]
+    for number, row in enumerate(zip(*columns, strict=True), start=1):
+        yield f"row {number}", row
+
+
+_READERS: dict[str, Callable[[Path], Iterator[tuple[str, Sequence[object]]]]] = {
+    ".csv": _csv_rows,
+    ".parquet": _parquet_rows,
+}
+
+
+def _parsed(row: Sequence[object]) -> _Row | None:
+    try:
+        open_ms = int(str(row[0]))
+        prices = [Decimal(str(value)) for value in row[1:]]
     except (ValueError, InvalidOperation, IndexError):
         return None
     if len(prices) != 5 or not all(price.is_finite() for price in prices):
@@ -169,7 +200,7 @@ def _parsed(row: list[str]) -> tuple[int, float, float, float, float, float] | N
     return open_ms, float(opening), float(high), float(low), float(close), float(volume)
 
 
-def _bar(row: tuple[int, float, float, float, float, float], bar_ms: int) -> Bar:
+def _bar(row: _Row, bar_ms: int) -> Bar:
     """A rising bar visits its low first, a falling one its high: the usual guess from four prices."""
     _, opening, high, low, close, volume = row
     seconds = bar_ms // 1000

@@ -2,6 +2,8 @@
 
 from pathlib import Path
 
+import pyarrow
+import pyarrow.parquet
 import pytest
 
 from paper_exchange.candles import CandlesUnreadable, read_candle_file
@@ -65,3 +67,47 @@ def test_a_name_without_symbol_is_refused(tmp_path: Path, name: str) -> None:
 def test_a_missing_file_is_refused(tmp_path: Path) -> None:
     with pytest.raises(CandlesUnreadable):
         read_candle_file(tmp_path / "BTCUSDT-1m.csv")
+
+
+# Parquet
+
+
+def write_parquet(folder: Path, name: str = "BTCUSDT-1m.parquet", **changes: list[object]) -> Path:
+    columns: dict[str, list[object]] = {
+        "time": [1_700_000_000_000, 1_700_000_060_000],
+        "open": [10.0, 11.0],
+        "high": [12.0, 13.0],
+        "low": [9.0, 10.0],
+        "close": [11.0, 12.0],
+        "volume": [5.0, 6.0],
+        **changes,
+    }
+    file = folder / name
+    pyarrow.parquet.write_table(pyarrow.table(columns), file)
+    return file
+
+
+def test_parquet_holds_the_same_market_as_csv(tmp_path: Path) -> None:
+    symbol, path = read_candle_file(write_parquet(tmp_path))
+    same_symbol, same_path = read_candle_file(write(tmp_path, HEADER + GOOD))
+
+    span = (1_700_000_000_000, 1_700_000_120_000)
+    assert (symbol, path.bar_ms, path.bars(*span)) == (same_symbol, same_path.bar_ms, same_path.bars(*span))
+
+
+def test_a_bad_row_of_parquet_is_named(tmp_path: Path) -> None:
+    file = write_parquet(tmp_path, high=[12.0, 1.0])
+
+    with pytest.raises(CandlesUnreadable, match=r"BTCUSDT-1m\.parquet: row 2 is not a candle after row 1"):
+        read_candle_file(file)
+
+
+def test_parquet_without_a_column_and_what_is_not_parquet_are_refused(tmp_path: Path) -> None:
+    file = tmp_path / "BTCUSDT.parquet"
+    pyarrow.parquet.write_table(pyarrow.table({"time": [1], "open": [1.0]}), file)
+    with pytest.raises(CandlesUnreadable, match="the columns must be"):
+        read_candle_file(file)
+
+    file.write_text(HEADER + GOOD)
+    with pytest.raises(CandlesUnreadable, match="not a Parquet file"):
+        read_candle_file(file)
