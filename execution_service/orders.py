@@ -309,6 +309,8 @@ def updated(leg: Leg, order: Order) -> Leg:
         leg,
         state=_STATES[order.status],
         exchange_order_id=order.exchange_order_id,
+        # An order for the whole position that the exchange could only take for the size of now.
+        quantity=leg.quantity if leg.quantity is not None else order.quantity,
         filled_quantity=max(leg.filled_quantity, order.filled_quantity),
         average_price=order.average_price or leg.average_price,
         reason="" if order.status is not OrderStatus.REFUSED else "ORDER_REFUSED",

@@ -143,7 +143,7 @@ class Protection:
         async def targets() -> None:
             await self._cancel(earlier, LegKind.TAKE_PROFIT)
             await _all(
-                self._place_target(index, *target)
+                self._place_target(index, *target, position=position)
                 for index, target in enumerate(self._targets(position, entry_price))
                 if target is not None
             )
@@ -244,19 +244,27 @@ class Protection:
             return known
         return self._orders.new_leg(LegKind.STOP_LOSS, side=self._side, trigger_price=trigger)
 
-    async def _place_target(self, index: int, trigger: Decimal | None, quantity: Decimal | None) -> None:
+    async def _place_target(
+        self, index: int, trigger: Decimal | None, quantity: Decimal | None, *, position: Position
+    ) -> None:
         """Places one target. A position without it is still protected: what fails is told, no more."""
         if trigger is None:
             self._progress.note("take_profit.passed", leg=f"take_profit.{index}")
             return
         await self._place_optional(
-            LegKind.TAKE_PROFIT, index, quantity=quantity, trigger_price=trigger, trailing_percent=None
+            LegKind.TAKE_PROFIT,
+            index,
+            position,
+            quantity=quantity,
+            trigger_price=trigger,
+            trailing_percent=None,
         )
 
     async def _place_trailing(self, position: Position) -> None:
         await self._place_optional(
             LegKind.TRAILING_STOP,
             0,
+            position,
             quantity=position.quantity,
             trigger_price=None,
             trailing_percent=self._progress.signal.alert.trailing_percent,
@@ -266,6 +274,7 @@ class Protection:
         self,
         kind: LegKind,
         index: int,
+        position: Position,
         *,
         quantity: Decimal | None,
         trigger_price: Decimal | None,
@@ -273,7 +282,7 @@ class Protection:
     ) -> None:
         """Places an order that the position can do without, in the place of a smaller one of its own."""
         leg = self._progress.signal.leg(kind, index)
-        if leg is not None and _smaller(leg, quantity):
+        if leg is not None and _smaller(leg, position.quantity if quantity is None else quantity):
             own_id = leg.client_order_id
             await self._leftovers.withdraw(lambda owner, old: old.client_order_id == own_id)
             leg = self._progress.signal.leg(kind, index)
@@ -315,11 +324,9 @@ async def _all(works: Iterable[Awaitable[None]]) -> None:
             raise outcome
 
 
-def _smaller(leg: Leg, quantity: Decimal | None) -> bool:
-    """Whether a resting order covers less than it should by now: its entry has filled some more."""
-    return (
-        leg.state is LegState.OPEN
-        and leg.quantity is not None
-        and quantity is not None
-        and leg.quantity < quantity
-    )
+def _smaller(leg: Leg, quantity: Decimal) -> bool:
+    """Whether a resting order covers less than it should by now: its entry has filled some more.
+
+    An order that follows the position by itself has no quantity.
+    """
+    return leg.state is LegState.OPEN and leg.quantity is not None and leg.quantity < quantity

@@ -15,6 +15,7 @@ from execution_service.exchanges.reading import (
     positive,
     printable,
     read,
+    sentence,
 )
 from execution_service.exchanges.types import (
     Balance,
@@ -90,8 +91,8 @@ def _error_from(answer: Answer, host: Host) -> errors.ExchangeError:
             "The exchange is overloaded.", exchange_code=str(code), retry_after=_BUSY_WAIT
         )
     if code in _MEANINGS and answer.status < 500:
-        kind, sentence = _MEANINGS[code]
-        return kind(sentence.format(text=text), exchange_code=str(code))
+        kind, words = _MEANINGS[code]
+        return kind(sentence(words, text), exchange_code=str(code))
     if code in (-1000, -1001, -1006, -1007) or answer.status >= 500 or answer.status == 408 or not code:
         if answer.status == 403:
             # The web firewall in front of Binance: the request did not get through.

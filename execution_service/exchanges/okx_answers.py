@@ -12,7 +12,14 @@ from typing import Any
 from execution_service.exchanges import errors
 from execution_service.exchanges.http import Answer, Host
 from execution_service.exchanges.okx_contracts import Contract, symbol_of
-from execution_service.exchanges.reading import decimal, decimal_or_zero, instant, positive, printable
+from execution_service.exchanges.reading import (
+    decimal,
+    decimal_or_zero,
+    instant,
+    positive,
+    printable,
+    sentence,
+)
 from execution_service.exchanges.types import (
     Balance,
     FundingRate,
@@ -96,8 +103,8 @@ def _number(code: object) -> int | None:
 def _error_from(answer: Answer, body: dict[str, Any]) -> errors.ExchangeError:
     code, text = _code_and_text(body)
     if code in _MEANINGS:
-        kind, sentence = _meaning(code, text)
-        return _made(kind, sentence.format(text=text), str(code), answer.retry_after)
+        kind, words = _meaning(code, text)
+        return _made(kind, sentence(words, text), str(code), answer.retry_after)
     if answer.status == 429:
         return _made(errors.RateLimited, _LIMITED, str(code or ""), answer.retry_after)
     if answer.status == 403:
@@ -154,8 +161,8 @@ _UNSURE = "The exchange did not say what became of it."
 _REFUSED = "The exchange refused: {text}"
 
 
-def _all(codes: tuple[int, ...], kind: _Meaning, sentence: str) -> dict[int, tuple[_Meaning, str]]:
-    return dict.fromkeys(codes, (kind, sentence))
+def _all(codes: tuple[int, ...], kind: _Meaning, words: str) -> dict[int, tuple[_Meaning, str]]:
+    return dict.fromkeys(codes, (kind, words))
 
 
 # OKX's documented codes; texts change, codes do not.

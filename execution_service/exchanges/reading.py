@@ -68,3 +68,8 @@ def milliseconds(instant: datetime) -> int:
 def printable(text: object) -> str:
     """A text of the exchange, bounded and without what a journal or a terminal could stumble over."""
     return "".join(character if character.isprintable() else " " for character in str(text)[:LONGEST_TEXT])
+
+
+def sentence(words: str, text: str) -> str:
+    """`words` with the exchange's own text in the place of `{text}`, and one full stop at the end."""
+    return words.format(text=text).rstrip(" .:") + "."
