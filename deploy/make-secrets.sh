@@ -39,7 +39,7 @@ done
 [[ -e encryption_key ]] || key | store encryption_key
 [[ -e secret_key ]] || token | store secret_key
 # Empty: there is none.
-for name in encryption_keys_retired webhook_secret; do
+for name in encryption_keys_retired secret_keys_retired webhook_secret; do
     [[ -e $name ]] || store "$name" </dev/null
 done
 

@@ -87,7 +87,7 @@ def test_without_openssl_the_certificate_is_asked_for(tmp_path: Path) -> None:
     printed = make_secrets(tmp_path / "secrets", path=str(programs))
 
     assert "put a certificate into" in printed
-    assert len(_contents(tmp_path / "secrets")) == 14
+    assert len(_contents(tmp_path / "secrets")) == 15
 
 
 def test_R5_no_value_is_printed(tmp_path: Path) -> None:

@@ -283,12 +283,12 @@ async def test_F08_killed_between_the_fill_and_the_stop(processes: Processes) ->
     await until(lambda: _has(processes, entry="filled", stop_loss="intended"))
 
     await processes.restart_execution()
+    back = (await processes.trader.paper.control("GET", "/paper/state"))["time"]
 
     await processes.outcome()
     await protected_once(processes)
-    (entry,) = await processes.trader.paper.orders("order")
-    stops = await processes.trader.paper.orders("algo", type="STOP_MARKET", status="NEW")
-    assert stops[0]["arrival_time"] - entry["arrival_time"] < 10_000
+    (stop,) = await processes.trader.paper.orders("algo", type="STOP_MARKET", status="NEW")
+    assert stop["arrival_time"] - back < 10_000
     sending.cancel()
 
 
