@@ -19,7 +19,7 @@ pytestmark = pytest.mark.anyio
 async def test_a_fresh_account_has_its_money_and_nothing_else(venue: Venue) -> None:
     balance = await venue.exchange.get_account_balance()
 
-    assert (balance.currency, balance.total, balance.available) == ("USDT", 10_000, 10_000)
+    assert (balance.currency, balance.total, balance.available) == ("USDT", Decimal(10_000), Decimal(10_000))
     assert await venue.exchange.get_positions() == []
     assert await venue.exchange.get_open_orders() == []
 
@@ -42,7 +42,7 @@ async def test_a_market_order_opens_a_position_in_the_base_currency(venue: Venue
     )
     assert (found.side, found.kind, found.symbol) == (OrderSide.BUY, OrderKind.MARKET, SYMBOL)
     (position,) = await venue.exchange.get_positions(SYMBOL)
-    assert (position.side, position.quantity, position.entry_price) == (Side.LONG, QUANTITY, 50_000)
+    assert (position.side, position.quantity, position.entry_price) == (Side.LONG, QUANTITY, Decimal(50_000))
 
 
 async def test_a_reduce_only_order_never_turns_a_position_around(venue: Venue) -> None:
@@ -73,7 +73,7 @@ async def test_a_limit_order_rests_until_it_is_cancelled(venue: Venue) -> None:
         OrderKind.LIMIT,
         OrderStatus.OPEN,
         Decimal(49_000),
-        0,
+        Decimal(0),
     )
     assert resting.client_order_id == placed.client_order_id
     await venue.exchange.cancel_order(ref(placed), signal_id=SIGNAL)
