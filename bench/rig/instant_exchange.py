@@ -6,7 +6,7 @@ that what is measured is not the exchange: the paper exchange checks everything 
 minute.
 
 It notes when the last byte of each order request came, by CLOCK_MONOTONIC, which all processes of a machine
-share: `GET /bench/orders` tells and forgets them, with a count of all requests.
+share: `GET /bench/orders` tells and forgets them, with a count of all requests and the names of unknown ones.
 """
 
 import asyncio
@@ -40,6 +40,7 @@ class InstantExchange:
         self._order_id = 0
         self._arrivals: list[tuple[int, str]] = []
         self._requests: Counter[str] = Counter()
+        self._unknown: set[str] = set()
         self._routes: dict[str, Callable[[str, Parameters], Json]] = {
             "GET /fapi/v1/time": lambda key, asked: {"serverTime": _now_ms()},
             "GET /fapi/v1/exchangeInfo": lambda key, asked: _EXCHANGE_INFO,
@@ -47,7 +48,7 @@ class InstantExchange:
             "GET /fapi/v1/klines": lambda key, asked: _candles(int(asked["limit"])),
             "GET /fapi/v3/balance": lambda key, asked: [_BALANCE],
             "GET /fapi/v3/positionRisk": lambda key, asked: self._positions(key),
-            "GET /fapi/v1/symbolConfig": lambda key, asked: [{"symbol": SYMBOL, "leverage": 20}],
+            "GET /fapi/v1/symbolConfig": lambda key, asked: [_CONFIGURATION],
             "GET /fapi/v1/positionSide/dual": lambda key, asked: {"dualSidePosition": False},
             "POST /fapi/v1/order": self._place,
             "GET /fapi/v1/order": lambda key, asked: (
@@ -66,6 +67,7 @@ class InstantExchange:
         self._requests[name] += 1
         route = self._routes.get(name)
         if route is None:
+            self._unknown.add(name)
             return 404, {"code": -5000, "msg": f"{name} is not known here"}
         try:
             return 200, route(key, dict(parse_qsl(query)))
@@ -114,7 +116,7 @@ class InstantExchange:
 
     def _told(self) -> Json:
         del self._requests["GET /bench/orders"]  # the question itself
-        told = {"orders": self._arrivals, "requests": dict(self._requests)}
+        told = {"orders": self._arrivals, "requests": dict(self._requests), "unknown": sorted(self._unknown)}
         self._arrivals, self._requests = [], Counter()
         return told
 
@@ -184,7 +186,17 @@ def _candles(count: int) -> list[Json]:
     return [[opened, PRICE, "50100.00", "49900.00", PRICE, "10", opened + HOUR_MS - 1] for opened in opens]
 
 
+_WITHOUT_END = 1_000_000_000
 _EXCHANGE_INFO = {
+    # Who counts before asking is never held back by these.
+    "rateLimits": [
+        {"rateLimitType": kind, "interval": interval, "intervalNum": number, "limit": _WITHOUT_END}
+        for kind, interval, number in (
+            ("REQUEST_WEIGHT", "MINUTE", 1),
+            ("ORDERS", "SECOND", 10),
+            ("ORDERS", "MINUTE", 1),
+        )
+    ],
     "symbols": [
         {
             "symbol": SYMBOL,
@@ -197,8 +209,9 @@ _EXCHANGE_INFO = {
                 {"filterType": "MIN_NOTIONAL", "notional": "100"},
             ],
         }
-    ]
+    ],
 }
+_CONFIGURATION = {"symbol": SYMBOL, "marginType": "CROSSED", "leverage": 20}
 _BALANCE = {"asset": "USDT", "balance": "10000", "availableBalance": "10000", "crossUnPnl": "0"}
 _POSITION: dict[str, Json] = {
     "symbol": SYMBOL,

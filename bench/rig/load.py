@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 from bench.harness import median_of
-from bench.rig.http import Connection, connect, request_bytes
+from bench.rig.http import Connection, HttpAnswer, connect, request_bytes
 
 ACTIONS = ("long", "close_all")
 # Behind the last answer.
@@ -80,6 +80,8 @@ class Exchange:
         """When each order came since the last question (ns), and the count of all requests."""
         answer = await self._connection.send(request_bytes("GET", "/bench/orders"))
         notes = json.loads(answer.body)
+        if notes["unknown"]:
+            raise LoadFailed(f"the instant exchange does not know {', '.join(notes['unknown'])}")
         return [arrived for arrived, _ in notes["orders"]], sum(notes["requests"].values())
 
     async def orders(self, count: int, *, of: str) -> tuple[list[int], int]:
@@ -120,9 +122,9 @@ async def one_at_a_time(target: Target, exchange: Exchange) -> Latencies:
                 request = next(stream)
                 await exchange.told()
                 started = time.monotonic_ns()
-                await _accepted(connection, request)
+                answer, _ = await _accepted(connection, request)
                 answered = time.monotonic_ns()
-                arrived, _ = await exchange.orders(1, of=target.name)
+                arrived, _ = await exchange.orders(1, of=f"{target.name}, {action} answered {_shown(answer)}")
                 if action == "long":
                     orders.append(arrived[0] - started)
                     answers.append(answered - started)
@@ -166,16 +168,24 @@ def _share(target: Target, senders: Sequence[Callable[[str], dict[str, str]]]) -
 
 
 async def _send_all(connection: Connection, stream: Iterator[bytes], count: int) -> int:
-    return sum([await _accepted(connection, request) for request in itertools.islice(stream, count)])
+    return sum([(await _accepted(connection, request))[1] for request in itertools.islice(stream, count)])
 
 
-async def _accepted(connection: Connection, request: bytes) -> int:
-    """Sends an alert as TradingView does: the same one again after a 503. Returns how often it was re-sent."""
+async def _accepted(connection: Connection, request: bytes) -> tuple[HttpAnswer, int]:
+    """Sends an alert as TradingView does: the same one again after a 503.
+
+    Returns:
+        The answer, and how often the alert was sent again.
+    """
     for resent in range(MOST_RESENDS + 1):
         answer = await connection.send(request)
         if answer.status in (200, 202):
-            return resent
+            return answer, resent
         if answer.status != 503:
             break
         await asyncio.sleep(RESEND_PAUSE_S)
-    raise LoadFailed(f"an alert was answered {answer.status}: {answer.body.decode(errors='replace')[:300]}")
+    raise LoadFailed(f"an alert was answered {_shown(answer)}")
+
+
+def _shown(answer: HttpAnswer) -> str:
+    return f"{answer.status}: {answer.body.decode(errors='replace')[:300]}"
