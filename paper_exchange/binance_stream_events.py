@@ -141,16 +141,25 @@ class UserEvents:
         unchanged = wallets == (before.wallet_balance, before.cross_wallet)
         if unchanged and not positions and reason in (None, "ORDER"):
             return
+        incomes = [event.income.time_ms for event in step if isinstance(event, IncomeBooked)]
+        at_ms = incomes[-1] if incomes else self._told.update_ms
         change = self._told.wallet_balance - before.wallet_balance if reason != "ORDER" else ZERO
         yield self._account_update(
-            reason or "MARGIN_TRANSFER", positions, change=change, symbol=symbol, now_ms=now_ms
+            reason or "MARGIN_TRANSFER", positions, change=change, symbol=symbol, at_ms=at_ms, now_ms=now_ms
         )
 
     def _is_isolated(self, position: Position) -> bool:
         return self._told.setting(position.symbol).margin_type is MarginType.ISOLATED
 
     def _account_update(
-        self, reason: str, positions: Iterable[Position], *, change: Decimal, symbol: str, now_ms: int
+        self,
+        reason: str,
+        positions: Iterable[Position],
+        *,
+        change: Decimal,
+        symbol: str,
+        at_ms: int,
+        now_ms: int,
     ) -> Json:
         account = self._told
         body: Json = {
@@ -167,7 +176,7 @@ class UserEvents:
         }
         if reason == "FUNDING_FEE":
             body["S"] = symbol
-        return {"e": "ACCOUNT_UPDATE", "T": account.update_ms, "E": now_ms, "a": body}
+        return {"e": "ACCOUNT_UPDATE", "T": at_ms, "E": now_ms, "a": body}
 
     def _position(self, account: Account, position: Position, now_ms: int) -> Json:
         mark = self._exchange.market.quote(position.symbol, now_ms).mark

@@ -202,19 +202,24 @@ class _Klines:
         self._interval = interval
         self._kind = kind
         self._open_ms: int | None = None
-        self._running = _OnChange(lambda now_ms: self._payload(now_ms, self._opening(now_ms)))
+        self._told: Json | None = None
 
     def due(self, now_ms: int, events: Sequence[Event] = ()) -> list[Any]:
         opening, before = self._opening(now_ms), self._open_ms
         self._open_ms = opening
-        closed = [] if before in (None, opening) else [self._payload(now_ms, before or 0)]
-        return closed + self._running.due(now_ms)
+        closed = self._payloads(now_ms, before) if before is not None and before != opening else []
+        running = self._payloads(now_ms, opening)
+        if running and running[0]["k"] == self._told:
+            return closed
+        self._told = running[0]["k"] if running else None
+        return closed + running
 
     def _opening(self, now_ms: int) -> int:
         return interval_opening(self._interval, now_ms)
 
-    def _payload(self, now_ms: int, open_ms: int) -> Json:
-        (candle,) = self._market.candles(
+    def _payloads(self, now_ms: int, open_ms: int) -> list[Json]:
+        """The candle that opens then; none where the market's history begins later."""
+        candles = self._market.candles(
             self._instrument.symbol,
             self._interval,
             now_ms=now_ms,
@@ -222,7 +227,7 @@ class _Klines:
             end_ms=open_ms,
             limit=1,
         )
-        return kline(self._kind, candle, self._interval, self._instrument, now_ms)
+        return [kline(self._kind, candle, self._interval, self._instrument, now_ms) for candle in candles]
 
 
 class _DepthChanges:

@@ -9,7 +9,7 @@ from decimal import Decimal
 
 from paper_exchange.binance_wire import Json, level_json, plain, trimmed
 from paper_exchange.candles import Candle
-from paper_exchange.depth import Depth, Level, PublicTrade
+from paper_exchange.depth import DayStatistics, Depth, Level, PublicTrade
 from paper_exchange.instruments import Instrument
 from paper_exchange.market import Market
 from paper_exchange.orders import Fill, Order, Side
@@ -79,7 +79,11 @@ def mark_price(instrument: Instrument, market: Market, now_ms: int) -> Json:
 
 
 def mini_ticker(instrument: Instrument, depth: Depth, now_ms: int) -> Json:
-    day, price = depth.day(instrument, now_ms), instrument.price_precision
+    return _mini_ticker(instrument, depth.day(instrument, now_ms), now_ms)
+
+
+def _mini_ticker(instrument: Instrument, day: DayStatistics, now_ms: int) -> Json:
+    price = instrument.price_precision
     return {
         "e": "24hrMiniTicker",
         "E": now_ms,
@@ -97,7 +101,7 @@ def mini_ticker(instrument: Instrument, depth: Depth, now_ms: int) -> Json:
 
 def ticker(instrument: Instrument, depth: Depth, now_ms: int) -> Json:
     day, price = depth.day(instrument, now_ms), instrument.price_precision
-    return mini_ticker(instrument, depth, now_ms) | {
+    return _mini_ticker(instrument, day, now_ms) | {
         "e": "24hrTicker",
         "p": plain(day.last - day.open, price),
         "P": plain((day.last / day.open - 1) * 100, 3),

@@ -88,14 +88,16 @@ class Depth:
         )
 
     def day(self, instrument: Instrument, now_ms: int) -> DayStatistics:
+        """The statistics of a day, or of as much of it as the market has seen whole hours of."""
+        last = self._market.last(instrument.symbol, now_ms)
         hours = self._market.candles(
             instrument.symbol, "1h", now_ms=now_ms, start_ms=None, end_ms=None, limit=25
         )
         return DayStatistics(
-            open=hours[0].open,
-            high=max(candle.high for candle in hours),
-            low=min(candle.low for candle in hours),
-            last=self._market.last(instrument.symbol, now_ms),
+            open=hours[0].open if hours else last,
+            high=max((candle.high for candle in hours), default=last),
+            low=min((candle.low for candle in hours), default=last),
+            last=last,
             volume=sum((candle.volume for candle in hours), ZERO),
             quote_volume=sum((candle.quote_volume for candle in hours), ZERO),
             open_ms=now_ms - _DAY_MS,

@@ -217,6 +217,7 @@ async def test_funding_of_a_cross_position_comes_without_the_position(paper: Pap
         told = await reader.event("ACCOUNT_UPDATE")
 
     assert (told["a"]["m"], told["a"]["S"], told["a"]["P"]) == ("FUNDING_FEE", BTC, [])
+    assert told["T"] == now_ms
     income = next(
         i for b in [exchange.books.of(a) for a in exchange.books.accounts.values()] for i in b.incomes[::-1]
     )

@@ -1,15 +1,20 @@
 """Market streams: which there are, what they say, and when they speak."""
 
+import json
 from decimal import Decimal
 from typing import Any
 
 import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
 
 from paper_exchange.binance_stream_market import MarketStream, MarketStreams
+from paper_exchange.candles import FilePath
 from paper_exchange.depth import Depth
 from paper_exchange.instruments import LISTED
 from paper_exchange.market import Market
 from paper_exchange.orders import Side
+from paper_exchange.price_path import Bar
 from tests.paper_exchange.conftest import BTC, START_MS, Floor, Paper
 from tests.paper_exchange.streams import reading
 
@@ -250,3 +255,44 @@ async def test_a_changed_contract_is_told(paper: Paper) -> None:
         told = await reader.next()
 
     assert (told["e"], told["s"], told["cs"]) == ("contractInfo", BTC, "CLOSE")
+
+
+NAMES = st.one_of(
+    st.builds(
+        "{}@{}{}{}".format,
+        st.sampled_from(["btcusdt", "ethusdt", "btcusdt_perpetual", "nope"]),
+        st.sampled_from(
+            ["aggTrade", "trade", "kline", "continuousKline", "markPrice", "ticker", "miniTicker", "depth"]
+        ),
+        st.sampled_from(["", "5", "20", "_1m", "_1w", "_1M", "_x"]),
+        st.sampled_from(["", "@1s", "@100ms", "@x"]),
+    ),
+    st.builds(
+        "!{}{}".format, st.sampled_from(["ticker", "bookTicker", "markPrice"]), st.sampled_from(["", "@arr"])
+    ),
+    st.text(max_size=20),
+)
+
+
+@example(name="ethusdt@kline_1w", category="market", steps=[1000], replays=True)
+@example(name="ethusdt@ticker", category="market", steps=[1000], replays=True)
+@settings(max_examples=60, deadline=None)
+@given(
+    name=NAMES,
+    category=st.sampled_from(["public", "market"]),
+    steps=st.lists(st.integers(0, 90_000), min_size=1, max_size=6),
+    replays=st.booleans(),
+)
+def test_any_stream_of_any_market_speaks_or_is_silent(
+    name: str, category: str, steps: list[int], replays: bool
+) -> None:
+    """Whatever is subscribed to, nothing raises: not even where the history is shorter than a candle."""
+    bars = [Bar(100, 110, 90, 105, 1, 10, 20, 60) for _ in range(30)]
+    file = FilePath([1_700_000_040_000 + 60_000 * number for number in range(30)], bars, 60_000)
+    market = Market(LISTED, seed=1, anchor_ms=START_MS, speed=1, files={"ETHUSDT": file} if replays else None)
+    now_ms = START_MS
+    stream = MarketStreams(market).open(name, category, now_ms)
+    for step in steps if stream is not None else ():
+        now_ms += step
+        for payload in stream.due(now_ms) if stream is not None else ():
+            assert json.dumps(payload)
