@@ -3,6 +3,7 @@ SHELL := /bin/bash
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+CLIENTS := .venv-clients
 export UV_PYTHON_DOWNLOADS := never
 
 .PHONY: help run test bench protos lint types fmt check lock clean
@@ -13,7 +14,7 @@ help:          ## what can be made
 run: $(VENV)/.run        ## set everything up and run the whole system in the foreground
 	@exec $(BIN)/tradingbot up $(ARGS)
 
-test: $(VENV)/.dev       ## all tests
+test: $(VENV)/.dev $(CLIENTS)/.installed       ## all tests
 	$(BIN)/python -m pytest -n 2 --dist loadfile $(ARGS)
 
 bench: $(VENV)/.dev      ## benchmarks: a table, and bench/results/*.json
@@ -44,13 +45,15 @@ lock: $(VENV)/bin/uv     ## resolve the dependencies anew and write the lock fil
 	  --extra all pyproject.toml -o requirements.lock
 	$(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-header \
 	  --extra dev -c requirements.lock pyproject.toml -o requirements-dev.lock
+	$(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-header \
+	  tests/clients/requirements.in -o tests/clients/requirements.lock
 	for pair in vault:vault execution:execution strategy:strategy gateway:gateway paper:paper migrate:vault; do \
 	  $(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-header \
 	    --extra $${pair#*:} -c requirements.lock pyproject.toml -o deploy/locks/$${pair%:*}.lock || exit 1; \
 	done
 
 clean:         ## remove the environment (the state folder stays)
-	rm -rf $(VENV)
+	rm -rf $(VENV) $(CLIENTS)
 
 # The environment: `uv` by its own hash-locked file, then everything else by ours. Only a package registry is needed.
 $(VENV)/bin/uv: .ci/bootstrap.lock
@@ -69,3 +72,9 @@ $(VENV)/.dev: requirements-dev.lock pyproject.toml | $(VENV)/bin/uv
 	@$(BIN)/uv pip sync --quiet --python $(BIN)/python --require-hashes .ci/bootstrap.lock requirements-dev.lock
 	@$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation --editable .
 	@touch $@ $(VENV)/.run
+
+# Clients that other people wrote, which tests/clients drives: what they need may differ from what we need.
+$(CLIENTS)/.installed: tests/clients/requirements.lock | $(VENV)/bin/uv
+	@$(BIN)/uv venv --quiet --allow-existing --python $(BIN)/python $(CLIENTS)
+	@$(BIN)/uv pip sync --quiet --python $(CLIENTS)/bin/python --require-hashes $<
+	@touch $@

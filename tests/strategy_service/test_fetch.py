@@ -23,7 +23,7 @@ from strategy_service.candles import load
 from strategy_service.fetch import Fetched, _uncovered, fetch, told
 from strategy_service.fetch_errors import FetchFailed, FetchRefused
 from strategy_service.history import BAR_MS, BINANCE_WEIGHT, open_history, opening
-from tests.strategy_service.paper import PaperProcess, running_paper
+from tests.paper_process import PaperProcess, running_paper
 from tradekit.market.symbol import parse_market
 from tradekit.market.timeframe import parse_timeframe
 
