@@ -62,9 +62,9 @@ class Clearing:
             time_ms=now_ms,
         )
         position.realized_pnl += realized
+        position.commission += commission
         if position.quantity and held * position.quantity <= 0:
             _start_round(position, fill)
-        position.commission += commission
         position.last_trade_id = fill.trade_id
         self._book(account, position, order, fill)
         return fill
@@ -169,7 +169,8 @@ class Clearing:
 def _start_round(position: Position, fill: Fill) -> None:
     """Counts anew: the position was flat or has changed sides."""
     position.open_ms, position.opening_trade_id = fill.time_ms, fill.trade_id
-    position.realized_pnl = position.commission = ZERO
+    position.realized_pnl = ZERO
+    position.commission = fill.commission * abs(position.quantity) / fill.quantity
 
 
 def _money(amount: Decimal) -> Decimal:

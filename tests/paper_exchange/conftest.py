@@ -21,6 +21,7 @@ from paper_exchange.market import Market
 from paper_exchange.matching import PartialFill
 from paper_exchange.orders import ConditionalOrder, ConditionalType, Order, OrderType, PositionSide, Side
 from paper_exchange.server import PaperExchange, start
+from tests.paper_exchange.okx import OkxTrader
 
 START_MS = 1_795_521_600_000  # 2026-11-24 12:00 UTC
 BTC = "BTCUSDT"
@@ -248,4 +249,29 @@ async def paper() -> AsyncIterator[Paper]:
         trader = Trader(session, server.url, await control.open_account())
         await control.price("60000")
         yield Paper(server, session, control, trader)
+    await server.close()
+
+
+@dataclass
+class OkxPaper:
+    """A served exchange whose market stands at 60,000, with one trader who speaks OKX."""
+
+    server: PaperExchange
+    session: aiohttp.ClientSession
+    control: Control
+    trader: OkxTrader
+
+    async def another(self, **terms: Any) -> OkxTrader:
+        keys = await self.control.open_account(exchange="okx", **terms)
+        return OkxTrader(self.session, self.server.url, keys)
+
+
+@pytest.fixture
+async def okx() -> AsyncIterator[OkxPaper]:
+    server = await start(speed=0)
+    async with aiohttp.ClientSession(server.url) as session:
+        control = Control(session)
+        keys = await control.open_account(exchange="okx")
+        await control.price("60000")
+        yield OkxPaper(server, session, control, OkxTrader(session, server.url, keys))
     await server.close()
