@@ -2,7 +2,6 @@
 
 import asyncio
 import json
-import statistics
 import time
 from collections.abc import AsyncIterator
 from typing import Any
@@ -11,7 +10,7 @@ import httpx
 import pytest
 
 from gateway.config import parse_networks
-from tests.gateway.conftest import API, GatewayUnderTest, Start
+from tests.gateway.conftest import API, GatewayUnderTest, Start, undisturbed
 from tests.gateway.scripted_execution import Script, executing, refused
 from tradekit.service.errors import FailedPrecondition, InvalidArgument, NotFound
 from tradekit.service.secret import Secret
@@ -219,7 +218,7 @@ async def test_T12_unknown_account_and_wrong_secret_take_the_same_time(
         wrong.append(await _seconds(gateway, account, secret="wrong"))
         unknown.append(await _seconds(gateway, account, account_id="00000000-0000-7000-8000-000000000000"))
 
-    assert abs(statistics.median(wrong) - statistics.median(unknown)) < 0.002
+    assert abs(undisturbed(wrong) - undisturbed(unknown)) < 0.002
 
 
 async def _seconds(gateway: GatewayUnderTest, account: Account, **fields: str) -> float:
