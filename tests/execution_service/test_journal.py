@@ -122,6 +122,25 @@ async def test_a_signal_comes_back_as_it_was_written(journal: Journal) -> None:
     assert [step.kind for _, step in await journal.steps(taken.id)] == ["signal.received", "entry.intended"]
 
 
+async def test_what_the_exchange_made_of_an_order_replaces_what_was_intended(journal: Journal) -> None:
+    """An order for the whole position, that was taken for the size of then, and filled in part."""
+    taken = await accepted(journal, "id:1")
+    intended = Leg(taken.id, LegKind.TAKE_PROFIT, client_order_id="tb" + "e" * 30)
+    await journal.write(Change(taken, legs=(intended,)))
+    placed = replace(
+        intended,
+        state=LegState.OPEN,
+        quantity=Decimal("0.02"),
+        exchange_order_id="77",
+        filled_quantity=Decimal("0.01"),
+        average_price=Decimal(3),
+    )
+
+    await journal.write(Change(taken, legs=(placed,)))
+
+    assert (await journal.get(taken.id)).legs == (placed,)
+
+
 async def test_a_change_is_written_whole_or_not_at_all(journal: Journal) -> None:
     taken = await accepted(journal, "id:1")
     twin = Leg(taken.id, LegKind.ENTRY, index=1, client_order_id="tb" + "b" * 30)
