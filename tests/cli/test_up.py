@@ -6,7 +6,6 @@ import os
 import re
 import signal
 import subprocess
-import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
@@ -69,18 +68,16 @@ def test_demo_works_again_when_its_note_was_lost(home: Path) -> None:
     assert json.loads(done.stdout)["success"] is True
 
 
-def test_second_start_is_quick_and_has_the_same_demo(home: Path) -> None:
+def test_second_start_has_the_same_demo(home: Path) -> None:
+    """How quick it is, `make bench` measures."""
     first = System(home)
     first.wait_ready()
     first.stop()
-    started = time.monotonic()
     second = System(home)
     second.wait_ready()
-    taken = time.monotonic() - started
     second.stop()
     alerts = [json.loads(system.curl()[-1]) for system in (first, second)]
     assert alerts[0] == alerts[1]
-    assert taken < 10  # under 5 s on an idle machine; bench measures it
 
 
 @pytest.mark.parametrize("name", PROCESSES)
