@@ -1,9 +1,12 @@
 """Liquidation: takes over positions whose margin no longer covers their maintenance.
 
-Simpler than the real engine, which reduces large positions bracket by bracket: an account on cross margin
-loses all its cross positions at once, an isolated position only itself, both at the last price, with the
-liquidation fee. What the margin does not cover is paid by the insurance fund.
+Bracket by bracket: a position in a higher margin bracket is reduced to the end of the bracket below, one in
+the lowest is closed, the largest maintenance first, until what is left of the margin covers what is left of
+the positions. An isolated position stands for itself, the cross positions of an account for each other. All
+at the last price, with the liquidation fee; what the margin does not cover is paid by the insurance fund.
 """
+
+from decimal import Decimal
 
 from paper_exchange.accounts import Account, MarginType, Position
 from paper_exchange.books import Books
@@ -39,15 +42,15 @@ class Liquidation:
             self._check_cross(self._books.accounts[account_id], symbol, now_ms)
 
     def _is_lost(self, position: Position, now_ms: int) -> bool:
-        quote = self._market.quote(position.symbol, now_ms)
-        kept = maintenance_margin(position, quote, self._risk.instrument(position.symbol))
-        return position.isolated_wallet + position.unrealized(quote.mark) < kept
+        left = position.isolated_wallet + position.unrealized(
+            self._market.quote(position.symbol, now_ms).mark
+        )
+        return left < self._maintenance(position, now_ms)
 
     def _check_cross(self, account: Account, symbol: str, now_ms: int) -> None:
         if account.setting(symbol).margin_type is not MarginType.CROSS:
             return
-        margin = self._risk.margin(account, now_ms)
-        if account.cross_wallet + margin.cross_unrealized >= margin.cross_maintenance:
+        if not self._is_cross_lost(account, now_ms):
             return
         cross = [
             position
@@ -56,17 +59,35 @@ class Liquidation:
         ]
         self._take_over(account, cross, now_ms)
 
+    def _is_cross_lost(self, account: Account, now_ms: int) -> bool:
+        margin = self._risk.margin(account, now_ms)
+        return account.cross_wallet + margin.cross_unrealized < margin.cross_maintenance
+
     def _take_over(self, account: Account, positions: list[Position], now_ms: int) -> None:
         isolated = account.setting(positions[0].symbol).margin_type is MarginType.ISOLATED
         floor = account.cross_wallet if isolated else ZERO
         for order in list(self._books.of(account).open_orders.values()):
             if not isolated or order.symbol == positions[0].symbol:
                 self._matching.close(order, OrderStatus.EXPIRED, now_ms)
-        for position in positions:
-            self._close(account, position, now_ms)
+        for position in sorted(positions, key=lambda one: self._maintenance(one, now_ms), reverse=True):
+            while position.quantity and (
+                self._is_lost(position, now_ms) if isolated else self._is_cross_lost(account, now_ms)
+            ):
+                self._reduce(account, position, self._excess(position, now_ms), now_ms)
         self._clearing.cover_loss(account, floor, positions[0].symbol, now_ms)
 
-    def _close(self, account: Account, position: Position, now_ms: int) -> None:
+    def _maintenance(self, position: Position, now_ms: int) -> Decimal:
+        quote = self._market.quote(position.symbol, now_ms)
+        return maintenance_margin(position, quote, self._risk.instrument(position.symbol))
+
+    def _excess(self, position: Position, now_ms: int) -> Decimal:
+        """How much of a position is more than the bracket below allows; all of it in the lowest."""
+        instrument = self._risk.instrument(position.symbol)
+        mark, size = self._market.quote(position.symbol, now_ms).mark, abs(position.quantity)
+        kept = instrument.bracket(size * mark).floor / mark // instrument.step * instrument.step
+        return size - kept
+
+    def _reduce(self, account: Account, position: Position, quantity: Decimal, now_ms: int) -> None:
         was_long = position.quantity > 0
         order_id = self._books.take("order")
         order = Order(
@@ -78,7 +99,7 @@ class Liquidation:
             position_side=position.side,
             type=OrderType.LIQUIDATION,
             time_in_force=TimeInForce.IOC,
-            quantity=abs(position.quantity),
+            quantity=quantity,
             price=self._market.last(position.symbol, now_ms),
             create_ms=now_ms,
             update_ms=now_ms,
@@ -95,4 +116,5 @@ class Liquidation:
             now_ms=now_ms,
             extra_fee=self._risk.instrument(position.symbol).liquidation_fee,
         )
-        self._matching.drop_close_orders(position, was_long=was_long, now_ms=now_ms)
+        if not position.quantity:
+            self._matching.drop_close_orders(position, was_long=was_long, now_ms=now_ms)

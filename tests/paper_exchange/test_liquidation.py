@@ -46,6 +46,51 @@ def test_an_isolated_position_takes_only_its_own_wallet() -> None:
     assert floor.account.wallet_balance == left == Decimal(10_000 - 3_000 - 30)
 
 
+def test_a_large_position_is_reduced_to_the_bracket_below_when_that_is_enough() -> None:
+    """1,000,000 SUI from 2.0 at leverage 10, and an ETH beside it that goes free."""
+    floor, sui = make_floor(balance="210000"), "SUIUSDT"
+    floor.price("2", sui)
+    floor.price("3000", "ETHUSDT")
+    floor.exchange.settings.set_leverage(floor.account, sui, 10, floor.now_ms)
+    for _ in range(2):
+        floor.buy("500000", symbol=sui)
+    floor.buy("0.1", symbol="ETHUSDT")
+    stop = floor.conditional(ConditionalType.STOP_MARKET, Side.SELL, "1", symbol=sui, close_position=True)
+    # 209,000 - 0.15 + 1,000,000 x (P - 2) = 0.05 x 1,000,000 x P - 41,800 + 1.2 at P = 1.84126...
+    floor.price("1.8413", sui)
+    assert floor.position(symbol=sui) == 1_000_000
+
+    floor.price("1.8412", sui)
+
+    # 1,500,000 / 1.8412 = 814,686.07: what the bracket below allows
+    assert floor.position(symbol=sui) == Decimal("814686.0")
+    assert floor.position(symbol="ETHUSDT") == Decimal("0.1")
+    (order,) = (o for o in floor.exchange.books.of(floor.account).orders.values() if o.type == "LIQUIDATION")
+    assert (order.executed, order.average_price) == (Decimal("185314.0"), Decimal("1.8412"))
+    assert status(stop) == ConditionalStatus.NEW
+    margin = floor.exchange.risk.margin(floor.account, floor.now_ms)
+    assert margin.balance > margin.maintenance
+    assert not incomes(floor, IncomeType.INSURANCE_CLEAR)
+
+
+def test_a_reduced_position_that_is_still_not_covered_is_reduced_on() -> None:
+    """100 BTC: what each bracket frees is less than the fee of giving it up, so all of it goes."""
+    floor = make_floor(balance="135000")
+    floor.exchange.settings.set_leverage(floor.account, BTC, 50, floor.now_ms)
+    floor.buy("100")
+    # 132,000 + 100 x (P - 60,000) = 0.01 x 100 x P - 12,000 at P = 59,151.51...
+    floor.price("59151.6")
+    assert floor.position() == 100
+
+    floor.price("59151.5")
+
+    taken = [o for o in floor.exchange.books.of(floor.account).orders.values() if o.type == "LIQUIDATION"]
+    # 3,000,000, 800,000 and 300,000 at 59,151.5 are 50.717, 13.524 and 5.071 BTC.
+    assert [o.executed for o in taken] == [Decimal(n) for n in ("49.283", "37.193", "8.453", "5.071")]
+    assert floor.position() == 0
+    assert floor.account.wallet_balance == 0
+
+
 def test_a_stop_goes_before_liquidation(floor: Floor) -> None:
     floor.buy("2")
     stop = floor.conditional(ConditionalType.STOP_MARKET, Side.SELL, "59000", close_position=True)
