@@ -40,7 +40,8 @@ def process() -> Iterator[PaperProcess]:
 
 @pytest.fixture
 def paper(process: PaperProcess) -> PaperProcess:
-    process.control("DELETE", "/paper/faults")
+    # Faults of the test before, and the requests that it used up.
+    process.control("POST", "/paper/reset")
     return process
 
 
@@ -389,6 +390,52 @@ def test_half_of_the_weight_is_left_to_others(paper: PaperProcess, yesterday: in
     paper.fault("http_status", status=200, body=rows, headers=used, path=KLINES)
     run(paper, tmp_path / "x.parquet", yesterday - DAY, yesterday, waited=waited)
     assert waited == [18.0]
+
+
+# --- OKX ----------------------------------------------------------------------------------------------------
+
+HISTORY = "/api/v5/market/history-candles"
+
+
+def test_okx_shows_the_same_market(paper: PaperProcess, yesterday: int, tmp_path: Path) -> None:
+    """Both protocols of the paper exchange trade one market; volumes are in coins, not in contracts."""
+    okx, binance = tmp_path / "okx.parquet", tmp_path / "binance.parquet"
+    for exchange, path in (("okx", okx), ("binance", binance)):
+        done = run(paper, path, yesterday - DAY, yesterday - DAY + 250 * MINUTE, exchange=exchange)
+        assert done.count == 250
+    assert load(okx).close.tolist() == load(binance).close.tolist()
+    assert load(okx).volume.tolist() == pytest.approx(load(binance).volume.tolist(), abs=0.01)
+
+
+@pytest.mark.parametrize("timeframe", ["1h", "6h", "1d", "1w"])
+def test_okx_bars_are_on_the_grid_of_utc(
+    paper: PaperProcess, yesterday: int, tmp_path: Path, timeframe: str
+) -> None:
+    path = tmp_path / "x.parquet"
+    run(paper, path, yesterday - 30 * DAY, yesterday, exchange="okx", timeframe=timeframe)
+    bar = parse_timeframe(timeframe)
+    assert all(opening(bar, int(at)) == at for at in load(path).time)
+
+
+def test_okx_is_waited_for(paper: PaperProcess, yesterday: int, tmp_path: Path) -> None:
+    waited: list[float] = []
+    paper.fault("error_code", code=50011, count=2, path=HISTORY)
+    run(paper, tmp_path / "x.parquet", yesterday - DAY, yesterday, exchange="okx", waited=waited)
+    assert [pause for pause in waited if pause >= 1] == [1.0, 2.0]
+
+
+def test_questions_to_okx_have_pauses(paper: PaperProcess, yesterday: int, tmp_path: Path) -> None:
+    waited: list[float] = []
+    start = yesterday - DAY
+    run(paper, tmp_path / "x.parquet", start, start + 500 * MINUTE, exchange="okx", waited=waited)
+    # Two first questions and five pages; the first of them waits for nobody.
+    assert len(waited) == 6
+    assert all(0 < pause <= 0.2 for pause in waited)
+
+
+def test_an_unknown_swap_is_refused(paper: PaperProcess, yesterday: int, tmp_path: Path) -> None:
+    with pytest.raises(FetchRefused, match="okx has no swap NOPE-USDT-SWAP"):
+        run(paper, tmp_path / "x.parquet", yesterday - DAY, yesterday, exchange="okx", symbol="NOPEUSDT")
 
 
 # --- The command --------------------------------------------------------------------------------------------
