@@ -19,19 +19,21 @@ from paper_exchange.journal import Journal, RequestRecord
 
 @dataclass(frozen=True, slots=True)
 class RawRequest:
-    """A request as it was received."""
+    """A request as it was received; `target` is path and query as the request line has them."""
 
     method: str
-    path: str
-    query: str
+    target: str
     body: str
     headers: Mapping[str, str] = field(repr=False)
     address: str
 
     @property
-    def target(self) -> str:
-        """Path with query, as in the request line."""
-        return f"{self.path}?{self.query}" if self.query else self.path
+    def path(self) -> str:
+        return self.target.partition("?")[0]
+
+    @property
+    def query(self) -> str:
+        return self.target.partition("?")[2]
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,12 +126,10 @@ def _prevents(fault: Fault | None) -> bool:
 
 
 async def _received(request: web.Request) -> RawRequest:
-    path, _, query = request.raw_path.partition("?")
     body = await request.read()
     return RawRequest(
         method=request.method,
-        path=path,
-        query=query,
+        target=request.raw_path,
         body=body.decode("utf-8", errors="surrogateescape"),
         headers=request.headers,
         address=request.remote or "",

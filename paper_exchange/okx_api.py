@@ -60,6 +60,13 @@ class OkxApi:
         }
         self._paths = {path for _, path in self._routes}
 
+    def paths(self) -> set[tuple[str, str]]:
+        """Method and path of every endpoint."""
+        return set(self._routes)
+
+    def forget_limits(self) -> None:
+        self._limits.clear()
+
     def execute(self, raw: RawRequest) -> Outcome:
         """Runs the request to its end; nothing else happens meanwhile."""
         now_ms = self._clock.now_ms()

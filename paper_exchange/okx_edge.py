@@ -34,10 +34,9 @@ class OkxEdge:
         commit: Callable[[], None],
     ) -> None:
         exchange.risk.terms[Venue.OKX] = terms
-        self._limits = OkxLimits()
         authentication = OkxAuthentication(exchange.books, credentialing)
         self._api = OkxApi(
-            exchange, clock=clock, authentication=authentication, limits=self._limits, commit=commit
+            exchange, clock=clock, authentication=authentication, limits=OkxLimits(), commit=commit
         )
         self._http = HttpEdge(self._api, books=exchange.books, clock=clock, faults=faults, journal=journal)
 
@@ -52,4 +51,4 @@ class OkxEdge:
         await self._sockets.close()
 
     def forget_limits(self) -> None:
-        self._limits.clear()
+        self._api.forget_limits()

@@ -14,6 +14,7 @@ from urllib.parse import unquote_plus
 from paper_exchange.okx_errors import OkxError, missing, wrong
 
 _DECIMAL = re.compile(r"-?[0-9]{1,20}(\.[0-9]{1,20})?")
+_MOST_DIGITS = 40
 _INTEGER = re.compile(r"[0-9]{1,20}")
 CLIENT_ID = re.compile(r"[A-Za-z0-9]{1,32}")
 _TAG = re.compile(r"[A-Za-z0-9]{0,16}")
@@ -33,7 +34,11 @@ class Fields:
         if isinstance(value, bool):
             return "true" if value else "false"
         if isinstance(value, Decimal | int):
-            return f"{Decimal(value):f}"
+            number = Decimal(value)
+            # Written out, 1e999999 would be a million digits.
+            if abs(number.adjusted()) > _MOST_DIGITS:
+                raise wrong(name)
+            return f"{number:f}"
         if not isinstance(value, str):
             raise wrong(name)
         return value

@@ -37,6 +37,12 @@ def test_what_is_not_a_plain_number_is_refused(value: object) -> None:
         Fields({"sz": value}).decimal("sz")
 
 
+def test_a_number_too_long_to_write_out_is_refused() -> None:
+    (fields,) = body_fields('{"sz": 1e999999999}', many=False)
+    with pytest.raises(OkxError, match="Parameter sz error"):
+        fields.decimal("sz")
+
+
 @pytest.mark.parametrize("value", ["", None])
 def test_blank_is_left_out(value: object) -> None:
     fields = Fields({"px": value})
