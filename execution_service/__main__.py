@@ -20,6 +20,7 @@ from execution_service.journal import Journal, open_journal
 from execution_service.lanes import STOP_GRACE_S
 from execution_service.servicer import ExecutionServicer
 from execution_service.signer import Signer
+from execution_service.streams import Streams
 from execution_service.warmth import Warmth
 from execution_service.watch import Watch
 from tradekit.service import log
@@ -61,7 +62,7 @@ async def serve(settings: Settings, clock: Clock) -> AsyncIterator[Running]:
         open_hosts(clock) as hosts,
     ):
         signer = Signer(vault)
-        registry = Registry(settings.base_urls, hosts, signer.sign, clock)
+        registry = Registry(settings.base_urls, hosts, signer.sign, clock, settings.stream_urls)
         accounts = Accounts(signer.describe, registry.connect, clock)
         executor = OrderExecutor(journal, accounts, clock, partial(new_id, clock))
         servicer = ExecutionServicer(executor, accounts, journal)
@@ -79,7 +80,7 @@ async def serve(settings: Settings, clock: Clock) -> AsyncIterator[Running]:
             admin_server(settings.admin_address, partial(_health, journal)),
             # Ended first, so that calls that wait for an outcome are answered and the server can end.
             _work(executor, servicer, lost),
-            _background(_tasks(executor, accounts, journal, clock)),
+            _background(_tasks(executor, accounts, journal, registry, clock)),
         ):
             yield Running(address, lost)
 
@@ -97,12 +98,14 @@ async def _work(
 
 
 def _tasks(
-    executor: OrderExecutor, accounts: Accounts, journal: Journal, clock: Clock
+    executor: OrderExecutor, accounts: Accounts, journal: Journal, registry: Registry, clock: Clock
 ) -> Mapping[str, Callable[[], Awaitable[None]]]:
     warmth = Warmth(accounts, journal, clock)
+    watch = Watch(executor, accounts, journal)
     return {
         "sweep": partial(_sweep, executor),
-        "watch": Watch(executor, accounts, journal).run,
+        "watch": watch.run,
+        "streams": Streams(accounts, registry.stream, watch.told, clock).run,
         "remember": warmth.remember,
         "warmth": warmth.run,
     }

@@ -5,6 +5,7 @@ import logging
 from collections.abc import Awaitable, Callable
 from datetime import datetime, timedelta
 
+from execution_service.echoes import Echoes
 from execution_service.exchanges import Exchange
 from execution_service.exchanges.errors import ExchangeError, KeyRejected
 from execution_service.exchanges.types import AccountKey, Balance, Position
@@ -20,6 +21,8 @@ log = logging.getLogger(__name__)
 # every fill.
 BALANCE_AGE = timedelta(seconds=60)
 POSITIONS_AGE = timedelta(seconds=30)
+# The same while a stream tells every change. What is available moves with the price of an open position.
+LIVE_AGE = timedelta(minutes=5)
 DESCRIPTION_AGE = timedelta(seconds=1)
 VAULT_PATIENCE_S = 0.5
 # A key that was refused is not tried again before this.
@@ -40,6 +43,8 @@ class Account:
         self._balance = Fresh(exchange.get_account_balance, clock)
         self._positions = Fresh(exchange.get_positions, clock)
         self._leverages: dict[str, Fresh[int]] = {}
+        self.live = False
+        self.echoes = Echoes()
         self.used_at: datetime = clock.now()
         self._key_rejected: tuple[KeyRejected, datetime] | None = None
 
@@ -54,11 +59,14 @@ class Account:
 
     async def balance(self) -> Balance:
         """The account's money."""
-        return await self._balance.get(BALANCE_AGE)
+        return await self._balance.get(self._balance_age())
 
     async def positions_of(self, symbol: str) -> tuple[Position, ...]:
-        """The symbol's open positions, which a person may have changed in the last half minute."""
-        positions = await self._positions.get(POSITIONS_AGE)
+        """The symbol's open positions.
+
+        A person may have changed them in the last half minute, unless a stream tells.
+        """
+        positions = await self._positions.get(self._positions_age())
         return tuple(position for position in positions if position.symbol == symbol)
 
     async def positions_now(self) -> list[Position]:
@@ -80,8 +88,24 @@ class Account:
     def traded(self) -> None:
         """Something was bought or sold: balance and positions are other ones now."""
         self.used_at = self._clock.now()
+        self.changed()
+
+    def changed(self) -> None:
+        """Balance and positions are other ones now, whoever changed them."""
         self._balance.expire()
         self._positions.expire()
+
+    def stream_began(self) -> None:
+        """Every change is told from now on; what happened before is not known."""
+        self.live = True
+        self.echoes.begin()
+        self.changed()
+        self._leverages.clear()
+
+    def stream_ended(self) -> None:
+        """Nothing is told any more."""
+        self.live = False
+        self.echoes.end()
 
     async def renew_quietly(self) -> None:
         """Asks for balance and positions after a trade, so that the next alert need not; may fail."""
@@ -94,10 +118,17 @@ class Account:
         """Asks for balance and positions when they are getting old."""
         rejected = self._key_rejected
         retried = rejected is not None and self._clock.now() - rejected[1] > KEY_PAUSE
-        await (self._balance.renew() if retried else self._balance.get(BALANCE_AGE / 2))
-        await self._positions.get(POSITIONS_AGE / 2)
+        await self._positions.get(self._positions_age() / 2)
+        await (self._balance.renew() if retried else self._balance.get(self._balance_age() / 2))
         if retried and self._key_rejected is rejected:
             self._key_rejected = None
+
+    def _positions_age(self) -> timedelta:
+        return LIVE_AGE if self.live else POSITIONS_AGE
+
+    def _balance_age(self) -> timedelta:
+        is_flat = self._positions.peek(self._positions_age()) == []
+        return LIVE_AGE if self.live and is_flat else BALANCE_AGE
 
 
 class Accounts:
@@ -127,6 +158,11 @@ class Accounts:
             if name not in self._known:
                 self._known[name] = Account(*self._connect(key), self._clock)
         return self._known[name]
+
+    def is_live(self, user_id: str, account_id: str) -> bool:
+        """Whether a stream tells what happens to the account."""
+        account = self._known.get((user_id, account_id))
+        return account is not None and account.live
 
     async def is_active(self, account: Account) -> bool:
         """Whether it takes entries. A yes may be a second old; the vault has the last word when it signs.

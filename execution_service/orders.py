@@ -122,6 +122,7 @@ class Orders:
                 [replace(leg, state=LegState.REFUSED, reason=error.reason, message=error.message)]
             )
             raise
+        self._account.echoes.expect(leg.client_order_id)
         return await self._record(leg, order)
 
     async def _request(self, leg: Leg, send: Send) -> Order:

@@ -8,7 +8,8 @@ protection was interrupted is protected again.
 import asyncio
 import logging
 import uuid
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 
 from execution_service.accounts import Account, Accounts
@@ -26,6 +27,12 @@ from tradekit.service.errors import ServiceError
 log = logging.getLogger(__name__)
 
 PAUSE_S = 2.0
+# An account whose stream tells what happens is looked at this seldom, and as often as the others for a while
+# after its stream has told something: what we are just doing ourselves hides what is not ours.
+LIVE_PAUSE_S = 20.0
+ATTENTIVE_S = 10.0
+# Several events of one trade are looked into once.
+WAKE_GAP_S = 0.1
 # What the questions of one round count of the 2,400 that Binance allows an address in a minute, and how much
 # of it all rounds may take: a quarter.
 POSITIONS_WEIGHT, ENTRY_WEIGHT = 5, 1
@@ -52,31 +59,64 @@ class Watch:
         self._accounts = accounts
         self._journal = journal
         self._looks: dict[AccountName, asyncio.Task[None]] = {}
+        self._looked_at: dict[AccountName, float] = {}
+        self._told_at: dict[AccountName, float] = {}
+        self._told = asyncio.Event()
 
     async def run(self) -> None:
         """Watches until it is cancelled."""
         try:
             while True:
-                weight = await self._begin_round()
-                await asyncio.sleep(max(PAUSE_S, weight / WEIGHT_PER_SECOND))
+                self._told.clear()
+                pause_s = await self._begin_round()
+                await asyncio.sleep(WAKE_GAP_S)
+                with suppress(TimeoutError):
+                    async with asyncio.timeout(pause_s):
+                        await self._told.wait()
         finally:
             looks = list(self._looks.values())
             for look in looks:
                 look.cancel()
             await asyncio.gather(*looks, return_exceptions=True)
 
-    async def _begin_round(self) -> int:
-        """Begins to look at each account that is not being looked at; returns what the questions weigh."""
+    def told(self, account: Account) -> None:
+        """Something has, or may have, happened to an account: it is looked at at once, then closely."""
+        name = (uuid.UUID(account.key.user_id), uuid.UUID(account.key.account_id))
+        self._told_at[name] = _now()
+        self._told.set()
+
+    async def _begin_round(self) -> float:
+        """Begins to look at each account whose time has come; returns how long to wait for the next round."""
         try:
             accounts = await self._watched()
         except ServiceError as error:
             log.warning("watch.waits", extra={"reason": error.reason})
-            return 0
+            return PAUSE_S
+        closely = {name: watched for name, watched in accounts.items() if self._is_looked_at_closely(name)}
+        entries = sum(len(watched.entries) for watched in closely.values())
+        weight = POSITIONS_WEIGHT * len(closely) + ENTRY_WEIGHT * entries
+        pause_s = max(PAUSE_S, weight / WEIGHT_PER_SECOND)
         for name, watched in accounts.items():
-            if name not in self._looks:
+            if name not in self._looks and self._is_due(name, pause_s if name in closely else LIVE_PAUSE_S):
+                self._looked_at[name] = _now()
                 self._looks[name] = asyncio.create_task(self._look(name, watched))
-        entries = sum(len(watched.entries) for watched in accounts.values())
-        return POSITIONS_WEIGHT * len(accounts) + ENTRY_WEIGHT * entries
+        self._forget_all_but(accounts)
+        return pause_s
+
+    def _is_looked_at_closely(self, name: AccountName) -> bool:
+        is_live = self._accounts.is_live(*map(str, name))
+        return not is_live or _now() - self._told_at.get(name, 0.0) < ATTENTIVE_S
+
+    def _is_due(self, name: AccountName, pause_s: float) -> bool:
+        looked_at = self._looked_at.get(name, -pause_s)
+        # A round may begin a little before a pause is over: it is that round, not the next one.
+        return looked_at + pause_s <= _now() + WAKE_GAP_S or self._told_at.get(name, 0.0) > looked_at
+
+    def _forget_all_but(self, watched: Iterable[AccountName]) -> None:
+        for instants in (self._looked_at, self._told_at):
+            for name in instants.keys() - set(watched):
+                if _now() - instants[name] > ATTENTIVE_S:
+                    del instants[name]
 
     async def _watched(self) -> dict[AccountName, Watched]:
         accounts: dict[AccountName, Watched] = {}
@@ -101,6 +141,8 @@ class Watch:
             log.exception("watch.broke_down", extra={"account_id": str(name[1])})
         finally:
             del self._looks[name]
+            if self._told_at.get(name, 0.0) > self._looked_at[name]:
+                self._told.set()
 
     async def _look_at_entry(self, account: Account, signal: Signal, positions: Sequence[Position]) -> None:
         entry, plan = signal.leg(LegKind.ENTRY), signal.plan
@@ -190,6 +232,10 @@ class Watch:
         if order is None:
             return replace(leg, state=LegState.CANCELED)
         return None if order.status is OrderStatus.OPEN else updated(leg, order)
+
+
+def _now() -> float:
+    return asyncio.get_running_loop().time()
 
 
 def _ref(signal: Signal, leg: Leg) -> OrderRef:

@@ -9,6 +9,7 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Protocol
 
+from execution_service.exchanges.events import UserStream
 from execution_service.exchanges.types import (
     AccountKey,
     Balance,
@@ -150,6 +151,10 @@ class Exchange(Protocol):
 
     async def get_open_orders(self, symbol: str | None = None) -> list[Order]:
         """The open orders, conditional ones included."""
+        ...
+
+    def user_stream(self, url: str) -> UserStream:
+        """What the exchange tells by itself of this account; `url` is where its streams are."""
         ...
 
 

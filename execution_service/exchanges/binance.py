@@ -14,6 +14,7 @@ from typing import Any, TypeVar
 from execution_service.exchanges import binance_answers as answers
 from execution_service.exchanges import errors
 from execution_service.exchanges.binance_limits import limits_from
+from execution_service.exchanges.binance_stream import BinanceStream
 from execution_service.exchanges.http import Answer, Host
 from execution_service.exchanges.reading import decimal, instant, milliseconds, read
 from execution_service.exchanges.requests import Parameters, Sign, SignedRequests, ask_public
@@ -164,6 +165,7 @@ class BinanceClient:
 
     def __init__(self, account: AccountKey, host: Host, sign: Sign) -> None:
         self.account = account
+        self._host = host
         self._requests = SignedRequests(account, host, sign, BinanceWords())
         self._position_mode: PositionMode | None = None
 
@@ -338,6 +340,10 @@ class BinanceClient:
             "GET", "/fapi/v1/openAlgoOrders", parameters, lambda rows: list(map(answers.algo_order, rows))
         )
         return plain + algo
+
+    def user_stream(self, url: str) -> BinanceStream:
+        """The user data stream."""
+        return BinanceStream(self._requests, self._host, url)
 
     async def _place_trigger(
         self,

@@ -27,6 +27,7 @@ from execution_service.exchanges import okx_answers as answers
 from execution_service.exchanges.http import Host
 from execution_service.exchanges.okx_contracts import SWAP, Contract, inst_id_of
 from execution_service.exchanges.okx_market import OKXMarket, OKXWords
+from execution_service.exchanges.okx_stream import OKXStream
 from execution_service.exchanges.reading import decimal, milliseconds, printable, read
 from execution_service.exchanges.requests import Parameters, Sign, SignedRequests
 from execution_service.exchanges.types import (
@@ -70,6 +71,7 @@ class OKXClient:
 
     def __init__(self, account: AccountKey, host: Host, sign: Sign, market: OKXMarket) -> None:
         self.account = account
+        self._host = host
         self._market = market
         self._requests = SignedRequests(account, host, sign, OKXWords())
         self._position_mode: PositionMode | None = None
@@ -276,6 +278,10 @@ class OKXClient:
             )
         ]
         return plain + algos
+
+    def user_stream(self, url: str) -> OKXStream:
+        """The account channels of the private and the business socket."""
+        return OKXStream(self._requests, self._host, self._market, url)
 
     async def _pages(
         self,
