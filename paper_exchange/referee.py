@@ -6,7 +6,7 @@ from typing import Any
 from paper_exchange.accounts import Account, Position
 from paper_exchange.exchange import Exchange
 from paper_exchange.margin import liquidation_price
-from paper_exchange.orders import ConditionalOrder, Fill, Order
+from paper_exchange.orders import AttachedExit, ConditionalOrder, Fill, Order
 
 Json = dict[str, Any]
 
@@ -80,6 +80,18 @@ def _order(order: Order) -> Json:
         "arrival_time": order.create_ms,
         "update_time": order.update_ms,
         "algo_id": order.algo_id,
+        "attached": [_attached(exit_) for exit_ in order.attached],
+    }
+
+
+def _attached(exit_: AttachedExit) -> Json:
+    """An exit that will wait for its triggers once its entry has filled."""
+    stop, profit = exit_.stop_loss, exit_.take_profit
+    return {
+        "client_order_id": exit_.client_algo_id,
+        "quantity": _text(exit_.quantity),
+        "stop_price": _text(stop.trigger_price) if stop else None,
+        "take_profit_price": _text(profit.trigger_price) if profit else None,
     }
 
 
@@ -99,6 +111,8 @@ def _conditional(order: ConditionalOrder) -> Json:
         "trigger_price": _text(order.trigger_price),
         "activation_price": _text(order.activation_price),
         "callback_rate": _text(order.callback_rate),
+        "take_profit_price": _text(order.take_profit.trigger_price) if order.take_profit else None,
+        "callback_spread": _text(order.callback_spread),
         "working_type": order.working_type,
         "reduce_only": order.reduce_only,
         "close_position": order.close_position,
