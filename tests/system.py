@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import base64
-import hmac
 import json
 import os
 import uuid
@@ -12,15 +11,16 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from typing import Any, TypeVar
-from urllib.parse import urlencode
 
 import aiohttp
 import pytest
+from yarl import URL
 
 import paper_exchange.server
 from execution_service.__main__ import serve as serve_execution
 from execution_service.config import Settings as ExecutionSettings
 from tests.conftest import TestDatabase
+from tests.venues import VENUES, BinanceHand, OKXHand, Venue
 from tradekit.market.alert import content_hash, parse_alert
 from tradekit.service.alert_wire import alert_to_proto
 from tradekit.service.channel import TlsFiles, call, dial
@@ -55,10 +55,10 @@ class Paper:
             assert response.status == 200, answer
             return answer
 
-    async def request(self, method: str, target: str, api_key: str) -> Any:
+    async def ask(self, method: str, target: str, headers: dict[str, str], body: str) -> Any:
         """A request of a user's own client."""
-        headers = {"X-MBX-APIKEY": api_key}
-        async with self._session.request(method, f"{self.url}{target}", headers=headers) as response:
+        url = URL(self.url + target, encoded=True)
+        async with self._session.request(method, url, headers=headers, data=body or None) as response:
             return await response.json()
 
     async def price(self, price: str, symbol: str = "BTCUSDT") -> None:
@@ -89,12 +89,18 @@ class Paper:
 
 @dataclass
 class Trader:
-    """A user with one paper account, who sends alerts as the gateway does."""
+    """A user with one paper account, who sends alerts as the gateway does.
+
+    Attributes:
+        venue: The exchange's own words.
+        hand: The same user at the exchange itself.
+    """
 
     user_id: str
     account_id: str
     api_key: str
-    api_secret: str
+    venue: Venue
+    hand: BinanceHand | OKXHand
     paper: Paper
     execution: execution_pb2_grpc.ExecutionServiceAsyncStub
     vault: vault_pb2_grpc.VaultServiceAsyncStub
@@ -143,32 +149,20 @@ class Trader:
     async def close_by_hand(self) -> None:
         """Closes the position as its owner would, on the exchange itself."""
         (position,) = await self.paper.positions()
-        order = await self.by_hand(
-            "POST",
-            "/fapi/v1/order",
-            symbol=position["symbol"],
-            side="SELL" if not position["quantity"].startswith("-") else "BUY",
-            type="MARKET",
-            quantity=position["quantity"].lstrip("-"),
-            reduceOnly="true",
-        )
-        assert order["orderId"]
-
-    async def by_hand(self, method: str, path: str, **parameters: str) -> Any:
-        """A request that the account's owner makes with his own client."""
-        query = urlencode(parameters | {"timestamp": str(int(UtcClock().now().timestamp() * 1000))})
-        signature = hmac.new(self.api_secret.encode(), query.encode(), "sha256").hexdigest()
-        return await self.paper.request(method, f"{path}?{query}&signature={signature}", self.api_key)
+        side = "buy" if position["quantity"].startswith("-") else "sell"
+        await self.hand.market(side, position["quantity"].lstrip("-"), reduce=True)
 
     async def is_warm(self) -> bool:
         """Whether balance and positions were asked for after the account's last trade."""
         last_trade = max(order["update_time"] for order in await self.paper.orders())
-        asked = {
+        asked = [
             request["path"]
             for request in await self.paper.requests()
             if request["time"] > last_trade and request["status"] == 200
-        }
-        return {"/fapi/v3/balance", "/fapi/v3/positionRisk"} <= asked
+        ]
+        # They are asked for in this order; positions alone are also asked for by others.
+        balance = asked.index(self.venue.balance) if self.venue.balance in asked else len(asked)
+        return self.venue.positions in asked[balance:]
 
     async def signal(self, signal_id: str) -> pb.Signal:
         """Reads a signal."""
@@ -178,8 +172,13 @@ class Trader:
 
 @dataclass
 class System:
-    """Everything that stands behind the gateway."""
+    """Everything that stands behind the gateway.
 
+    Attributes:
+        venue: The exchange on which its traders have their accounts.
+    """
+
+    venue: Venue
     paper: Paper
     execution: execution_pb2_grpc.ExecutionServiceAsyncStub
     vault: vault_pb2_grpc.VaultServiceAsyncStub
@@ -187,22 +186,24 @@ class System:
     async def trader(self, balance: str = "10000") -> Trader:
         """A new user with a fresh paper account."""
         keys = await self.paper.control(
-            "POST", "/paper/accounts", {"exchange": "binance", "balance": balance}
+            "POST", "/paper/accounts", {"exchange": self.venue.name, "balance": balance}
         )
         user_id = str(uuid.uuid4())
         request = vault_pb2.RegisterAccountRequest(
             user_id=user_id,
-            exchange=vault_pb2.EXCHANGE_BINANCE,
+            exchange=self.venue.number,
             environment=vault_pb2.ENVIRONMENT_PAPER,
             api_key=keys["api_key"],
             api_secret=keys["api_secret"],
+            passphrase=keys.get("passphrase"),
         )
         account = (await call(self.vault.RegisterAccount(request, timeout=5))).account
         return Trader(
             user_id,
             account.account_id,
             keys["api_key"],
-            keys["api_secret"],
+            self.venue,
+            self.venue.by_hand(keys, self.paper.ask),
             self.paper,
             self.execution,
             self.vault,
@@ -232,8 +233,16 @@ async def running_paper() -> AsyncIterator[Paper]:
         await server.close()
 
 
+@pytest.fixture(params=sorted(VENUES))
+def exchange_name(request: pytest.FixtureRequest) -> str:
+    """What is told of one exchange holds on every exchange."""
+    return str(request.param)
+
+
 @pytest.fixture
-async def system(database: TestDatabase, tls: Callable[[str], TlsFiles]) -> AsyncIterator[System]:
+async def system(
+    exchange_name: str, database: TestDatabase, tls: Callable[[str], TlsFiles]
+) -> AsyncIterator[System]:
     """Vault, execution and paper exchange, each with its own certificate and database role."""
     async with AsyncExitStack() as stack:
         paper = await stack.enter_async_context(running_paper())
@@ -256,7 +265,7 @@ async def system(database: TestDatabase, tls: Callable[[str], TlsFiles]) -> Asyn
                     database_url=database.roles["execution"],
                     vault_address=vault.grpc,
                     tls=tls("execution"),
-                    base_urls={("binance", "paper"): paper.url},
+                    base_urls={(exchange_name, "paper"): paper.url},
                 ),
                 UtcClock(),
             )
@@ -266,6 +275,7 @@ async def system(database: TestDatabase, tls: Callable[[str], TlsFiles]) -> Asyn
             dial(execution.address, service="execution", tls=tls("gateway"))
         )
         yield System(
+            VENUES[exchange_name],
             paper,
             execution_pb2_grpc.ExecutionServiceStub(to_execution),
             vault_pb2_grpc.VaultServiceStub(to_vault),

@@ -11,7 +11,6 @@ from tradingbot.execution.v1 import execution_pb2 as pb
 pytestmark = pytest.mark.anyio
 
 LEVELS: dict[str, Any] = {"stop_loss": "2%", "take_profit": "4%"}
-ORDER = {"method": "POST", "path": "/fapi/v1/order"}
 
 
 async def flat(trader: Trader) -> None:
@@ -22,7 +21,9 @@ async def flat(trader: Trader) -> None:
 async def test_a_close_is_not_done_while_the_position_is_open(trader: Trader) -> None:
     """Reduce-only is refused again and again though there is a position: that is no "no position"."""
     await trader.send("long", **LEVELS)
-    await trader.paper.fault("error_code", code=-2022, count=100, **ORDER)
+    await trader.paper.fault(
+        "error_code", code=trader.venue.code("nothing to reduce"), count=100, **trader.venue.order
+    )
 
     response = await trader.send("close_long")
 
@@ -34,7 +35,9 @@ async def test_a_close_is_not_done_while_the_position_is_open(trader: Trader) ->
 
 async def test_a_reduce_only_order_that_is_refused_once_is_sent_again(trader: Trader) -> None:
     await trader.send("long", **LEVELS)
-    await trader.paper.fault("error_code", code=-2022, count=3, **ORDER)
+    await trader.paper.fault(
+        "error_code", code=trader.venue.code("nothing to reduce"), count=3, **trader.venue.order
+    )
 
     response = await trader.send("close_long")
 
@@ -45,7 +48,7 @@ async def test_a_reduce_only_order_that_is_refused_once_is_sent_again(trader: Tr
 async def test_a_close_after_the_owner_cancelled_the_entry(trader: Trader) -> None:
     await trader.send("long", order_type="limit", price=49000)
     (entry,) = await trader.paper.orders("order")
-    await trader.by_hand("DELETE", "/fapi/v1/order", symbol="BTCUSDT", orderId=str(entry["order_id"]))
+    await trader.hand.cancel(entry)
 
     response = await trader.send("close_all")
 
@@ -83,7 +86,7 @@ async def test_a_new_direction_withdraws_the_entries_of_the_other_one(trader: Tr
 
 async def test_the_exchanges_cancel_fails_and_is_repeated(trader: Trader) -> None:
     await trader.send("long", order_type="limit", price=49000)
-    await trader.paper.fault("http_status", status=502, body="<html>", count=7, method="DELETE")
+    await trader.paper.fault("http_status", status=502, body="<html>", count=7, **trader.venue.cancel)
 
     response = await trader.send("close_all")
 
@@ -93,8 +96,8 @@ async def test_the_exchanges_cancel_fails_and_is_repeated(trader: Trader) -> Non
 
 async def test_a_clock_question_that_fails_does_not_stop_a_close(trader: Trader) -> None:
     await trader.send("long", **LEVELS)
-    await trader.paper.fault("error_code", code=-1021, count=3, **ORDER)
-    await trader.paper.fault("http_status", status=500, body="", count=20, path="/fapi/v1/time")
+    await trader.paper.fault("error_code", code=trader.venue.code("clock"), count=3, **trader.venue.order)
+    await trader.paper.fault("http_status", status=500, body="", count=20, path=trader.venue.clock)
 
     response = await trader.send("close_long")
 
@@ -117,21 +120,13 @@ async def test_a_position_larger_than_one_order_is_closed_in_several(system: Sys
 
 
 async def test_hedge_mode_closes_one_side_and_leaves_the_other_protected(trader: Trader) -> None:
-    await trader.by_hand("POST", "/fapi/v1/positionSide/dual", dualSidePosition="true")
+    await trader.hand.hedge()
     await trader.send("long", **LEVELS)
-    await trader.by_hand(
-        "POST",
-        "/fapi/v1/order",
-        symbol="BTCUSDT",
-        side="SELL",
-        positionSide="SHORT",
-        type="MARKET",
-        quantity="0.01",
-    )
+    await trader.hand.market("sell", "0.01", position_side="short")
 
     response = await trader.send("close_short")
 
-    assert response.signal.message == "SHORT position closed on binance"
+    assert response.signal.message == f"SHORT position closed on {trader.venue.name}"
     (position,) = await trader.paper.positions()
     assert position["quantity"] == "0.02"
     assert len(await trader.paper.orders("algo", status="NEW")) == 2
@@ -140,7 +135,7 @@ async def test_hedge_mode_closes_one_side_and_leaves_the_other_protected(trader:
 async def test_a_mode_that_the_owner_has_changed_is_read_anew(trader: Trader) -> None:
     await trader.send("long", **LEVELS)
     await trader.send("close_all")
-    await trader.by_hand("POST", "/fapi/v1/positionSide/dual", dualSidePosition="true")
+    await trader.hand.hedge()
 
     opened = await trader.send("long", **LEVELS)
     closed = await trader.send("close_long")

@@ -1,3 +1,3 @@
-from tests.system import system, trader
+from tests.system import exchange_name, system, trader
 
-__all__ = ["system", "trader"]
+__all__ = ["exchange_name", "system", "trader"]

@@ -24,6 +24,7 @@ import pytest
 
 from tests.conftest import TestDatabase
 from tests.system import KEY, PRICE, Paper, System, Trader, until
+from tests.venues import BINANCE
 from tradekit.service.channel import TlsFiles, dial
 from tradingbot.execution.v1 import execution_pb2 as pb
 from tradingbot.execution.v1 import execution_pb2_grpc
@@ -195,6 +196,7 @@ async def running_processes(
             await control.price(PRICE)
             await until(lambda: _listens(ports["vault"]), seconds=20)
             system = System(
+                BINANCE,
                 control,
                 execution_pb2_grpc.ExecutionServiceStub(channel),
                 vault_pb2_grpc.VaultServiceStub(to_vault),
