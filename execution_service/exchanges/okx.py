@@ -166,9 +166,18 @@ class OKXClient:
         send: Send,
         post_only: bool = False,
     ) -> Order:
-        """A limit order; a post-only one that would take is accepted and cancelled at once."""
+        """A limit order, told as it stands after its receipt: one that crosses has filled at once.
+
+        A post-only one that would take is accepted and cancelled at once.
+        """
         kind = {"ordType": "post_only" if post_only else "limit", "px": decimal_text(price)}
-        return await self._place_order(symbol, side, quantity, kind, position, reduce_only=False, send=send)
+        accepted = await self._place_order(
+            symbol, side, quantity, kind, position, reduce_only=False, send=send
+        )
+        try:
+            return await self.find_order(OrderRef(symbol, send.client_order_id, False)) or accepted
+        except errors.ExchangeError:
+            return accepted
 
     async def create_stop_loss(
         self,

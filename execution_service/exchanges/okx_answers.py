@@ -109,7 +109,8 @@ def _error_from(answer: Answer, body: dict[str, Any]) -> errors.ExchangeError:
         return _made(errors.RateLimited, _LIMITED, str(code or ""), answer.retry_after)
     if answer.status == 403:
         return _made(errors.Unreachable, "The exchange's firewall refused the request.", "", None)
-    if not code or answer.status == 408 or answer.status >= 500:
+    # 1 and 2: look into the rows, which told nothing.
+    if code in (None, 0, 1, 2) or answer.status == 408 or answer.status >= 500:
         return errors.OutcomeUnknown(
             "The exchange did not say what became of it.", exchange_code=str(code or "")
         )
