@@ -188,10 +188,12 @@ class _System:
             name: role_url(admin_url, role=role_of(name), password=password)
             for name, password in passwords.items()
         }
-        # These two call nobody; execution calls the vault, the gateway calls all three.
-        await asyncio.gather(*(self._service(name, urls[name]) for name in ("vault", "strategy")))
-        await self._service("execution", urls["execution"])
-        await asyncio.gather(*(self._gateway(worker, urls["gateway"]) for worker in self._gateways))
+        # All at once, since most of a start is their imports; whoever calls another dials until it is there.
+        # They stop in the reverse order: first who takes alerts, last who signs.
+        await asyncio.gather(
+            *(self._service(name, urls[name]) for name in ("vault", "strategy", "execution")),
+            *(self._gateway(worker, urls["gateway"]) for worker in self._gateways),
+        )
         self._say_ready(await self._demo())
 
     def release(self) -> None:
