@@ -5,6 +5,7 @@ Algo Order API (`/fapi/v1/algoOrder`) since 2025-12-09; the order endpoint refus
 answer to a new order documents no average price any more: it is read from the order afterwards.
 """
 
+import asyncio
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from datetime import datetime, timedelta
@@ -168,6 +169,8 @@ class BinanceClient:
         self._host = host
         self._requests = SignedRequests(account, host, sign, BinanceWords())
         self._position_mode: PositionMode | None = None
+        # Asking for it counts 30: orders that come together ask once.
+        self._asking_mode = asyncio.Lock()
 
     async def get_account_balance(self) -> Balance:
         """The USDT row of the futures wallet."""
@@ -371,9 +374,9 @@ class BinanceClient:
 
     async def _direction(self, position: Side, *, reduce_only: bool) -> Parameters:
         """Hedge mode names the position and forbids reduceOnly (-1106); one-way mode the opposite (-4061)."""
-        if self._position_mode is None:
-            self._position_mode = await self.get_position_mode()
-        if self._position_mode is PositionMode.HEDGE:
+        async with self._asking_mode:
+            mode = self._position_mode = self._position_mode or await self.get_position_mode()
+        if mode is PositionMode.HEDGE:
             return {"positionSide": position.value.upper()}
         return {"reduceOnly": "true"} if reduce_only else {}
 
