@@ -61,13 +61,28 @@ class Contract:
         return contracts * self.value
 
 
+# What was made of which market last, since every order and every row asks for it.
+_MADE: dict[str, tuple[Instrument, Contract]] = {}
+
+
 def terms(instrument: Instrument) -> Instrument:
     """A market as OKX trades it."""
-    if instrument.symbol not in _CONTRACTS:
-        return instrument
-    _, lot_steps = _CONTRACTS[instrument.symbol]
+    return contract_of(instrument).market if instrument.symbol in _CONTRACTS else instrument
+
+
+def contract_of(instrument: Instrument) -> Contract:
+    """The swap on this market, which must be one that OKX lists."""
+    source, made = _MADE.get(instrument.symbol, (None, None))
+    if made is None or source is not instrument:
+        made = _made(instrument)
+        _MADE[instrument.symbol] = (instrument, made)
+    return made
+
+
+def _made(instrument: Instrument) -> Contract:
+    value, lot_steps = _CONTRACTS[instrument.symbol]
     lot = instrument.step * lot_steps
-    return replace(
+    market = replace(
         instrument,
         step=lot,
         min_quantity=lot,
@@ -75,11 +90,7 @@ def terms(instrument: Instrument) -> Instrument:
         quantity_precision=_FINE,
         price_precision=_FINE,
     )
-
-
-def contract_of(instrument: Instrument) -> Contract:
-    """The swap on this market, which must be one that OKX lists."""
-    return Contract(terms(instrument), _CONTRACTS[instrument.symbol][0])
+    return Contract(market, value)
 
 
 class Listing:
