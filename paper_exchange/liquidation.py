@@ -82,7 +82,8 @@ class Liquidation:
 
     def _excess(self, position: Position, now_ms: int) -> Decimal:
         """How much of a position is more than the bracket below allows; all of it in the lowest."""
-        instrument = self._risk.instrument(position.symbol)
+        account = self._books.accounts[position.account_id]
+        instrument = self._risk.instrument_for(account, position.symbol)
         mark, size = self._market.quote(position.symbol, now_ms).mark, abs(position.quantity)
         kept = instrument.bracket(size * mark).floor / mark // instrument.step * instrument.step
         return size - kept

@@ -192,6 +192,18 @@ async def test_a_liquidation_is_told_as_such(okx: OkxPaper) -> None:
     assert (latest["category"], latest["state"], latest["clOrdId"]) == ("full_liquidation", "filled", "")
 
 
+async def test_a_partial_liquidation_leaves_whole_lots(okx: OkxPaper) -> None:
+    """OKX's lots of this market are coarser than the market's step."""
+    trader, swap = await okx.another(balance="60000"), "XRP-USDT-SWAP"
+    await okx.control.price("2.4001", swap)
+    await trader.do("account/set-leverage", {"instId": swap, "mgnMode": "cross", "lever": "20"})
+    await trader.order("buy", "3500", instId=swap)
+    await okx.control.price("2.2517", swap)
+    (row,) = await trader.rows("account/positions", instId=swap)
+    assert row["pos"] == "3330.81"  # worth 750,000, the bracket below
+    await trader.do("trade/close-position", {"instId": swap, "mgnMode": "cross"})
+
+
 async def test_funding_is_paid_and_told(okx: OkxPaper) -> None:
     await okx.trader.order("buy", "10")
     exchange = okx.server.exchange
