@@ -255,7 +255,7 @@ async def test_a_question_without_an_answer_may_be_asked_again(venue: Venue) -> 
     assert await venue.exchange.get_positions() == []
 
 
-@pytest.mark.parametrize("offset_s", [-30, 30])
+@pytest.mark.parametrize("offset_s", [-40, 40])
 async def test_a_clock_that_is_off_is_named_for_orders_and_mended_for_questions(
     venue: Venue, offset_s: int
 ) -> None:

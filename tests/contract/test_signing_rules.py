@@ -98,7 +98,8 @@ def test_every_method_of_the_interface_is_driven() -> None:
         name for name, _ in inspect.getmembers(Exchange, inspect.isfunction) if not name.startswith("_")
     }
 
-    assert set(DRIVEN) == methods
+    # What a stream asks for is driven by the tests of the streams.
+    assert set(DRIVEN) == methods - {"user_stream"}
 
 
 def permitted(venue: Venue) -> list[Permit]:
@@ -120,7 +121,8 @@ async def test_the_vault_signs_what_the_client_asks(venue: Venue, method: str) -
     await DRIVEN[method](venue)
 
     permits = permitted(venue)
-    assert permits
+    # An exchange may tell everybody how much leverage there is.
+    assert permits or method == "max_leverage"
     assert all(permit.is_signed for permit in permits)
 
 

@@ -18,6 +18,7 @@ from execution_service.signals import LegKind, OrderSide, client_order_id
 from execution_service.signer import Signer
 from tests.conftest import TestDatabase
 from tests.system import KEY, Paper, running_paper
+from tests.venues import VENUES
 from tradekit.market.sizing import Side
 from tradekit.service.channel import TlsFiles, call, dial
 from tradekit.service.clock import UtcClock
@@ -29,7 +30,7 @@ from vault_service.keyring import Keyring
 SYMBOL = "BTCUSDT"
 QUANTITY = Decimal("0.02")
 SIGNAL = "01a20f89-6859-7539-a42b-cf9763772308"
-EXCHANGES = {"binance": vault_pb2.EXCHANGE_BINANCE}
+EXCHANGES = {name: words.number for name, words in VENUES.items()}
 
 
 @dataclass
