@@ -8,6 +8,7 @@ from pathlib import Path
 
 import asyncpg
 import pytest
+from hypothesis import HealthCheck, settings
 
 from cli.certificates import CertificateAuthority
 from cli.postgres import EmbeddedPostgres
@@ -15,6 +16,10 @@ from tradekit.service.channel import TlsFiles
 from tradekit.service.clock import UtcClock
 from tradekit.service.migrations import SERVICES, prepare, role_of, upgrade
 from tradekit.service.secret import Secret
+
+# Machines are busy: how long an example takes says nothing about the code.
+settings.register_profile("busy", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("busy")
 
 TEMPLATE = "template_tradingbot"
 ROLE_PASSWORDS = {service: Secret(f"{service}-role-password") for service in SERVICES}
