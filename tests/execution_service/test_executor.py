@@ -14,6 +14,8 @@ from tradingbot.vault.v1 import vault_pb2
 
 pytestmark = pytest.mark.anyio
 
+LEVELS: dict[str, Any] = {"stop_loss": "2%", "take_profit": "4%"}
+
 
 @pytest.fixture(autouse=True)
 def patient_checks(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -41,6 +43,15 @@ async def test_a_long_is_filled_and_protected(trader: Trader) -> None:
     stop, target = await trader.paper.orders("algo", status="NEW")
     assert (stop["type"], stop["trigger_price"], stop["close_position"]) == ("STOP_MARKET", "49000", True)
     assert (target["type"], target["trigger_price"]) == ("TAKE_PROFIT_MARKET", "52000")
+
+
+@pytest.mark.parametrize("symbol", ["BTCUSDT", "btcusdt.p", "BTC-USDT-SWAP", "{exchange}:BTCUSDT.P"])
+async def test_every_name_of_a_market_is_the_market(trader: Trader, symbol: str) -> None:
+    response = await trader.send("long", symbol=symbol.format(exchange=trader.venue.name.upper()), **LEVELS)
+
+    assert response.signal.symbol == "BTCUSDT"
+    (position,) = await trader.paper.positions()
+    assert (position["symbol"], position["quantity"]) == ("BTCUSDT", "0.02")
 
 
 async def test_a_short_is_the_mirror_image(trader: Trader) -> None:
