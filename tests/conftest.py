@@ -48,7 +48,7 @@ def anyio_backend() -> str:
 @pytest.fixture(scope="session", autouse=True)
 async def one_event_loop(anyio_backend: str) -> AsyncIterator[None]:
     """Keeps one event loop for the whole run: gRPC's poller goes on waking the loops that it has met."""
-    yield
+    yield  # noqa: PT022  # its life is what it is for
 
 
 @pytest.fixture(scope="session")
