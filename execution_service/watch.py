@@ -2,7 +2,7 @@
 
 When a stop or target (or a person) has closed a position, what is left of its orders is cancelled, so that
 it can never touch the next one. When a resting entry fills, its position is protected. A position whose
-protection was interrupted is protected again.
+protection was interrupted, or whose stop a person has cancelled, is protected again.
 """
 
 import asyncio
@@ -45,8 +45,13 @@ AccountName = tuple[uuid.UUID, uuid.UUID]
 
 @dataclass(slots=True)
 class Watched:
-    """What is watched of one account."""
+    """What is watched of one account.
 
+    Attributes:
+        asks_for_stops: Whether it is time to ask whether the stops are still there.
+    """
+
+    asks_for_stops: bool = False
     guards: list[Guard] = field(default_factory=list)
     entries: list[Signal] = field(default_factory=list)
 
@@ -60,6 +65,7 @@ class Watch:
         self._journal = journal
         self._looks: dict[AccountName, asyncio.Task[None]] = {}
         self._looked_at: dict[AccountName, float] = {}
+        self._stops_asked_at: dict[AccountName, float] = {}
         self._told_at: dict[AccountName, float] = {}
         self._told = asyncio.Event()
 
@@ -98,6 +104,7 @@ class Watch:
         pause_s = max(PAUSE_S, weight / WEIGHT_PER_SECOND)
         for name, watched in accounts.items():
             if name not in self._looks and self._is_due(name, pause_s if name in closely else LIVE_PAUSE_S):
+                watched.asks_for_stops = self._is_time_for_stops(name)
                 self._looked_at[name] = _now()
                 self._looks[name] = asyncio.create_task(self._look(name, watched))
         self._forget_all_but(accounts)
@@ -112,8 +119,16 @@ class Watch:
         # A round may begin a little before a pause is over: it is that round, not the next one.
         return looked_at + pause_s <= _now() + WAKE_GAP_S or self._told_at.get(name, 0.0) > looked_at
 
+    def _is_time_for_stops(self, name: AccountName) -> bool:
+        """Now and then, and whenever something has been told."""
+        asked_at = self._stops_asked_at.get(name, -LIVE_PAUSE_S)
+        if asked_at + LIVE_PAUSE_S > _now() and self._told_at.get(name, 0.0) + ATTENTIVE_S < _now():
+            return False
+        self._stops_asked_at[name] = _now()
+        return True
+
     def _forget_all_but(self, watched: Iterable[AccountName]) -> None:
-        for instants in (self._looked_at, self._told_at):
+        for instants in (self._looked_at, self._stops_asked_at, self._told_at):
             for name in instants.keys() - set(watched):
                 if _now() - instants[name] > ATTENTIVE_S:
                     del instants[name]
@@ -133,7 +148,7 @@ class Watch:
             for signal in watched.entries:
                 await self._look_at_entry(account, signal, positions)
             for guard in watched.guards:
-                await self._look_at_position(account, guard, positions)
+                await self._look_at_position(account, guard, positions, asks_for_stop=watched.asks_for_stops)
         except (errors.ExchangeError, ServiceError) as error:
             log.warning("watch.account", extra={"account_id": str(name[1]), "reason": error.reason})
         except Exception:
@@ -181,9 +196,16 @@ class Watch:
             account.traded()
             await self._executor.protect_late(progress, account)
 
-    async def _look_at_position(self, account: Account, guard: Guard, positions: Sequence[Position]) -> None:
-        held = _held(positions, guard.symbol, guard.side)
-        if self._executor.busy(guard.account_id, guard.symbol) or (held and guard.has_stop):
+    async def _look_at_position(
+        self, account: Account, guard: Guard, positions: Sequence[Position], *, asks_for_stop: bool
+    ) -> None:
+        if self._executor.busy(guard.account_id, guard.symbol):
+            return
+        if (
+            _held(positions, guard.symbol, guard.side)
+            and guard.has_stop
+            and not (asks_for_stop and await self._is_stop_gone(account, guard))
+        ):
             return
 
         async def story(progress: Progress) -> None:
@@ -201,10 +223,26 @@ class Watch:
         await asyncio.sleep(SECOND_LOOK_S)
         return not _held(await account.exchange.get_positions(symbol), symbol, side)
 
+    async def _is_stop_gone(self, account: Account, guard: Guard) -> bool:
+        signal = await self._journal.get(guard.signal_id)
+        return await self._cancelled_stop(account, signal) is not None
+
+    async def _cancelled_stop(self, account: Account, signal: Signal) -> Leg | None:
+        """The signal's stop as it ended, if it has ended without closing anything."""
+        stop = signal.leg(LegKind.STOP_LOSS)
+        ended = None if stop is None else await self._ended(account, signal, stop)
+        # One that has triggered closes the position, which may be on its way.
+        return None if ended is None or ended.state is LegState.FILLED else ended
+
     async def _protect_again(self, progress: Progress, account: Account) -> None:
+        if not progress.signal.state.final:
+            return  # its own story protects it
+        cancelled = await self._cancelled_stop(account, progress.signal)
+        if cancelled is not None:
+            await progress.put([cancelled])
         stop = progress.signal.leg(LegKind.STOP_LOSS)
-        if not progress.signal.state.final or (stop is not None and stop.state is LegState.OPEN):
-            return  # its own story protects it, or has just done so
+        if stop is not None and stop.state is LegState.OPEN:
+            return
         await self._executor.protect_late(progress, account)
 
     async def _settle(self, progress: Progress, account: Account, side: Side) -> None:

@@ -266,6 +266,7 @@ async def system(
                     vault_address=vault.grpc,
                     tls=tls("execution"),
                     base_urls={(exchange_name, "paper"): paper.url},
+                    stream_urls={(exchange_name, "paper"): paper.url.replace("http:", "ws:")},
                 ),
                 UtcClock(),
             )

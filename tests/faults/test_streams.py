@@ -19,19 +19,6 @@ pytestmark = pytest.mark.anyio
 
 # The target has a quantity of its own: the exchange does not take it away with the position.
 LEVELS: dict[str, Any] = {"stop_loss": "2%", "take_profit": [{"percent": 4, "share": 0.5}]}
-URLS: dict[str, str] = {}
-
-
-@pytest.fixture(autouse=True)
-def streams(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Execution is told where streams are: at the paper exchange, but for what a test puts into URLS."""
-
-    def with_streams(**fields: Any) -> Settings:
-        urls = {place: url.replace("http:", "ws:") for place, url in fields["base_urls"].items()}
-        urls |= {place: URLS[place[0]] for place in urls if place[0] in URLS}
-        return Settings(**fields | {"stream_urls": urls})
-
-    monkeypatch.setattr(tests.system, "ExecutionSettings", with_streams)
 
 
 @pytest.fixture
@@ -58,6 +45,14 @@ async def settled(trader: Trader) -> None:
     """The stream is open, and what it told of the entry has been looked into: polling has become seldom."""
     await until(lambda: is_live(trader))
     await asyncio.sleep(watch.ATTENTIVE_S + 2 * watch.PAUSE_S)
+
+
+async def stops(trader: Trader) -> list[dict[str, Any]]:
+    return [
+        order
+        for order in await trader.paper.orders("algo", status="NEW")
+        if order["trigger_price"] == "49000"
+    ]
 
 
 async def nothing_rests(trader: Trader) -> bool:
@@ -87,6 +82,34 @@ async def test_F43_a_stop_that_triggers_takes_the_target_along(trader: Trader, s
 
     await until(lambda: nothing_rests(trader), seconds=5)
     await until(lambda: times_closed(trader, response.signal.signal_id, "stop_loss"), seconds=5)
+
+
+async def test_F45_a_stop_that_its_owner_cancels_is_placed_again(trader: Trader, seldom: None) -> None:
+    await trader.send("long", **LEVELS)
+    await settled(trader)
+    (stop,) = await stops(trader)
+
+    await trader.hand.cancel(stop)
+
+    async def is_back() -> bool:
+        return [other["trigger_price"] for other in await stops(trader)] == [stop["trigger_price"]]
+
+    await until(is_back, seconds=5)
+
+
+async def test_F45_a_cancelled_stop_is_found_without_a_stream(
+    trader: Trader, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await trader.send("long", **LEVELS)
+    await settled(trader)
+    (stop,) = await stops(trader)
+    await trader.paper.control("POST", "/paper/streams", {"drop": True, "block_s": 60})
+    await asyncio.sleep(1)  # the end of the stream has been looked into
+    monkeypatch.setattr(watch, "LIVE_PAUSE_S", 0.5)
+
+    await trader.hand.cancel(stop)
+
+    await until(lambda: stops(trader), seconds=10)
 
 
 async def test_F08_an_entry_that_rests_is_protected_as_soon_as_it_is_told(
@@ -168,11 +191,15 @@ async def silent_exchange() -> AsyncIterator[str]:
 
 
 @pytest.fixture
-async def silence(exchange_name: str) -> AsyncIterator[None]:
+async def silence(exchange_name: str, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[None]:
+    """Execution is told that streams are where nothing is told."""
     async with silent_exchange() as url:
-        URLS[exchange_name] = url
+
+        def deaf(**fields: Any) -> Settings:
+            return Settings(**fields | {"stream_urls": {(exchange_name, "paper"): url}})
+
+        monkeypatch.setattr(tests.system, "ExecutionSettings", deaf)
         yield
-        del URLS[exchange_name]
 
 
 @pytest.fixture
