@@ -301,6 +301,7 @@ class OKXClient:
     ) -> list[Order]:
         """All orders of a list, newest first."""
         rows: answers.Rows = []
+        parameters = parameters | {"limit": str(ORDERS_PER_PAGE)}
         older: Parameters = {}
         while True:
             page = await self._requests.ask("GET", path, parameters | older, _dicts)

@@ -12,6 +12,7 @@ from tests.conftest import TestDatabase
 from tests.gateway.conftest import LOOPBACK, GatewayUnderTest, Person, Start, Tls, until
 from tests.gateway.test_isolation import ACCOUNT_ROUTES, comparable
 from tests.system import Paper, running_paper
+from tests.venues import VENUES
 from tradekit.service.clock import UtcClock
 
 pytestmark = pytest.mark.anyio
@@ -34,7 +35,7 @@ async def gateway(
         database_url=database.roles["execution"],
         vault_address=vault_address,
         tls=tls("execution"),
-        base_urls={("binance", "paper"): paper.url},
+        base_urls={(name, "paper"): paper.url for name in VENUES},
     )
     async with (
         serve_execution(settings, UtcClock()) as execution,
@@ -49,23 +50,32 @@ async def person(gateway: GatewayUnderTest) -> Person:
 
 
 @pytest.fixture
-async def account(person: Person) -> dict[str, Any]:
+def exchange_name() -> str:
+    return "binance"
+
+
+both = pytest.mark.parametrize("exchange_name", sorted(VENUES))
+
+
+@pytest.fixture
+async def account(person: Person, exchange_name: str) -> dict[str, Any]:
     answer = await person.call(
-        "POST", "/accounts-secure/register", json={"exchange": "binance", "environment": "paper"}
+        "POST", "/accounts-secure/register", json={"exchange": exchange_name, "environment": "paper"}
     )
     assert answer.status_code == 200, answer.text
     account: dict[str, Any] = answer.json()
     return account
 
 
+@both
 async def test_alert_becomes_a_protected_order(
-    gateway: GatewayUnderTest, person: Person, account: dict[str, Any], paper: Paper
+    gateway: GatewayUnderTest, person: Person, account: dict[str, Any], paper: Paper, exchange_name: str
 ) -> None:
     answer = await gateway.alert(account, leverage=5, comment="first")
 
     assert answer.status_code == 200, answer.text
     body = answer.json()
-    assert (body["success"], body["message"]) == (True, "LONG order executed on binance")
+    assert (body["success"], body["message"]) == (True, f"LONG order executed on {exchange_name}")
     results = body["order_details"]["results"]
     assert results["leverage"]["leverage"] == 5
     assert (results["entry"]["status"], results["entry"]["side"]) == ("filled", "buy")
@@ -78,6 +88,7 @@ async def test_alert_becomes_a_protected_order(
     assert any(step["kind"] == "entry.filled" for step in signal["steps"])
 
 
+@both
 async def test_live_account_and_its_end(
     gateway: GatewayUnderTest, person: Person, account: dict[str, Any]
 ) -> None:
