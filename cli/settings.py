@@ -44,6 +44,7 @@ _PASSED_ON = {
     "vault": (),
     "execution": (
         "BINANCE_BASE_URL",
+        "BINANCE_SPOT_BASE_URL",
         "BINANCE_WS_URL",
         "BINANCE_TESTNET_BASE_URL",
         "BINANCE_TESTNET_WS_URL",

@@ -17,6 +17,7 @@ from execution_service.exchanges.http import open_hosts
 from execution_service.exchanges.registry import Registry
 from execution_service.executor import OrderExecutor
 from execution_service.journal import Journal, open_journal
+from execution_service.key_check import KeyCheck
 from execution_service.lanes import STOP_GRACE_S
 from execution_service.servicer import ExecutionServicer
 from execution_service.signer import Signer
@@ -65,7 +66,8 @@ async def serve(settings: Settings, clock: Clock) -> AsyncIterator[Running]:
         registry = Registry(settings.base_urls, hosts, signer.sign, clock, settings.stream_urls)
         accounts = Accounts(signer.describe, registry.connect, clock)
         executor = OrderExecutor(journal, accounts, clock, partial(new_id, clock))
-        servicer = ExecutionServicer(executor, accounts, journal)
+        key_check = KeyCheck(signer.describe, settings.base_urls, settings.spot_urls, hosts, signer.sign)
+        servicer = ExecutionServicer(executor, accounts, journal, key_check)
         # What was begun before comes before what is new.
         resumed = await executor.resume()
         logger.info("execution.started", extra={"resumed_signals": resumed})

@@ -15,6 +15,7 @@ class Settings:
     Attributes:
         base_urls: (exchange, environment) -> where that exchange is.
         stream_urls: (exchange, environment) -> where its WebSockets are; without a path.
+        spot_urls: (exchange, environment) -> where a key's permissions are told, where that is another host.
     """
 
     listen_address: str
@@ -25,6 +26,7 @@ class Settings:
     base_urls: dict[tuple[str, str], str]
     log_level: str = "INFO"
     stream_urls: dict[tuple[str, str], str] = field(default_factory=dict)
+    spot_urls: dict[tuple[str, str], str] = field(default_factory=dict)
 
 
 def read_settings(env: Environment) -> Settings:
@@ -52,6 +54,10 @@ def read_settings(env: Environment) -> Settings:
         },
         log_level=env.text("LOG_LEVEL", "INFO"),
         stream_urls=_stream_urls(env, paper),
+        spot_urls={
+            ("binance", "paper"): paper,
+            ("binance", "live"): env.text("BINANCE_SPOT_BASE_URL", "https://api.binance.com"),
+        },
     )
     env.check()
     return settings

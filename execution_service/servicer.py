@@ -13,6 +13,7 @@ from execution_service.exchanges import errors
 from execution_service.exchanges.types import Order, Position
 from execution_service.executor import AlertRequest, OrderExecutor
 from execution_service.journal import Event, Journal
+from execution_service.key_check import KeyCheck
 from execution_service.translation import alert_to_json, signal_to_proto
 from tradekit.service.alert_wire import alert_from_proto
 from tradekit.service.errors import FailedPrecondition
@@ -33,10 +34,13 @@ MAX_KEY_LENGTH = 100
 class ExecutionServicer(execution_pb2_grpc.ExecutionServiceServicer):
     """Answers the gateway."""
 
-    def __init__(self, executor: OrderExecutor, accounts: Accounts, journal: Journal) -> None:
+    def __init__(
+        self, executor: OrderExecutor, accounts: Accounts, journal: Journal, key_check: KeyCheck
+    ) -> None:
         self._executor = executor
         self._accounts = accounts
         self._journal = journal
+        self._key_check = key_check
         self._stopping = False
 
     def stop(self) -> None:
@@ -140,6 +144,18 @@ class ExecutionServicer(execution_pb2_grpc.ExecutionServiceServicer):
         with _exchange_errors():
             orders = await account.exchange.get_open_orders()
         return pb.ListOpenOrdersResponse(orders=map(_order_to_proto, orders))
+
+    async def CheckKey(self, request: pb.CheckKeyRequest, context: Context) -> pb.CheckKeyResponse:
+        """Asks the exchange what the account's key may do."""
+        uuid_from(request.user_id, field="user_id")
+        uuid_from(request.account_id, field="account_id")
+        with _exchange_errors():
+            permissions = await self._key_check.permissions(request.user_id, request.account_id)
+        return pb.CheckKeyResponse(
+            may_trade=permissions.may_trade,
+            may_withdraw=permissions.may_withdraw,
+            bound_to_addresses=permissions.bound_to_addresses,
+        )
 
     async def RetireAccount(
         self, request: pb.RetireAccountRequest, context: Context

@@ -156,6 +156,21 @@ class OrderRef:
 
 
 @dataclass(frozen=True, slots=True)
+class KeyPermissions:
+    """What an API key may do; None: the exchange does not say in this environment.
+
+    Attributes:
+        may_trade: Place futures orders.
+        may_withdraw: Take money out of the account.
+        bound_to_addresses: It works from listed addresses only.
+    """
+
+    may_trade: bool | None
+    may_withdraw: bool | None
+    bound_to_addresses: bool | None
+
+
+@dataclass(frozen=True, slots=True)
 class Send:
     """How one order request goes out.
 

@@ -63,6 +63,10 @@ class Register(Body):
         False, description="Whether the operator-wide webhook secret, if there is one, opens this account."
     )
 
+    allow_withdrawal_key: bool = Field(
+        False, description="Whether a key that may withdraw money is taken: trading does not need it."
+    )
+
     @property
     def chosen_environment(self) -> Environment:
         """Where the keys are valid."""
@@ -91,6 +95,7 @@ class Register(Body):
             keys=keys,
             label=self.label,
             allow_operator_secret=self.allow_operator_secret,
+            allow_withdrawal_key=self.allow_withdrawal_key,
         )
 
 
@@ -118,8 +123,14 @@ class AccountAnswer(BaseModel):
     created_at: datetime
 
 
+class KeyWarning(BaseModel):
+    code: Literal["key_may_withdraw", "key_not_bound_to_addresses"]
+    message: str
+
+
 class RegisteredAnswer(AccountAnswer):
     webhook: WebhookAnswer
+    warnings: list[KeyWarning] = Field(description="What the exchange says of the key that is worth a look.")
 
 
 class AccountsAnswer(BaseModel):
@@ -187,13 +198,21 @@ class OrdersAnswer(TypedDict):
 
 @router.post("/register", summary="Register an exchange account")
 async def register(body: Register, user: CurrentUser, resources: ResourcesOf) -> RegisteredAnswer:
-    """Encrypts the keys and makes the account's webhook secret.
+    """Encrypts the keys, asks the exchange what they may do, and makes the account's webhook secret.
 
     With `environment: "paper"` and no keys, an account with play money is opened on the paper exchange.
+    Nothing is registered when the exchange does not take the key (`key_rejected`, 422), when it may not trade
+    (`key_cannot_trade`, 422), when it may withdraw and `allow_withdrawal_key` is not set (`key_may_withdraw`,
+    422), or when the exchange does not answer (`exchange_unavailable`, 503).
     """
-    account, secret = await accounts.register(resources, user, body.registration())
-    webhook = _webhook_answer(resources, secret)
-    return RegisteredAnswer(**_account_answer(account).model_dump(), webhook=webhook)
+    registered = await accounts.register(resources, user, body.registration())
+    return RegisteredAnswer(
+        **_account_answer(registered.account).model_dump(),
+        webhook=_webhook_answer(resources, registered.secret),
+        warnings=[
+            KeyWarning.model_validate({"code": code, "message": text}) for code, text in registered.warnings
+        ],
+    )
 
 
 @router.get("/list", summary="List the accounts")

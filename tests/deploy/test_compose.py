@@ -34,7 +34,8 @@ READERS: Mapping[str, Callable[[Environment], Any]] = {
 EVERYTHING_SET = {
     **{name: PUBLIC_URL for name in ("PUBLIC_URL", "CORS_ORIGINS", "OKX_BASE_URL", "OKX_WS_URL")},
     **{
-        f"BINANCE_{name}": PUBLIC_URL for name in ("BASE_URL", "WS_URL", "TESTNET_BASE_URL", "TESTNET_WS_URL")
+        f"BINANCE_{name}": PUBLIC_URL
+        for name in ("BASE_URL", "SPOT_BASE_URL", "WS_URL", "TESTNET_BASE_URL", "TESTNET_WS_URL")
     },
     "TRUSTED_PROXIES": "10.0.0.1",
     "WEBHOOK_IP_ALLOWLIST": "tradingview",

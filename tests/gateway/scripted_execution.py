@@ -99,6 +99,8 @@ class ScriptedExecution(ExecutionServiceServicer):
         calls: Every ExecuteSignal request that came.
         deliveries: signal id -> delivered, of every RecordDelivery.
         retired: Accounts that were retired.
+        checked: Accounts whose keys were asked about.
+        key: What the exchange says of each key, or how asking fails.
     """
 
     outcome: Outcome = done
@@ -108,6 +110,8 @@ class ScriptedExecution(ExecutionServiceServicer):
     delivered: asyncio.Condition = field(default_factory=asyncio.Condition)
     retired: list[str] = field(default_factory=list)
     retire_error: Exception | None = None
+    checked: list[str] = field(default_factory=list)
+    key: pb.CheckKeyResponse | Exception = field(default_factory=pb.CheckKeyResponse)
     known_accounts: set[tuple[str, str]] = field(default_factory=set)
     events: list[pb.Event] = field(default_factory=list)
     event_added: asyncio.Condition = field(default_factory=asyncio.Condition)
@@ -231,6 +235,12 @@ class ScriptedExecution(ExecutionServiceServicer):
             symbol="BTCUSDT", side="sell", type="stop_loss", trigger_price="61400", reduce_only=True
         )
         return pb.ListOpenOrdersResponse(orders=[order])
+
+    async def CheckKey(self, request: pb.CheckKeyRequest, context: Context) -> pb.CheckKeyResponse:
+        self.checked.append(request.account_id)
+        if isinstance(self.key, Exception):
+            raise self.key
+        return self.key
 
     async def RetireAccount(
         self, request: pb.RetireAccountRequest, context: Context

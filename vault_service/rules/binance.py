@@ -109,6 +109,8 @@ RULES: Mapping[tuple[str, str], Rule] = {
     ("GET", "/fapi/v1/positionSide/dual"): _rule(),
     ("GET", "/fapi/v1/multiAssetsMargin"): _rule(),
     ("GET", "/fapi/v1/rateLimit/order"): _rule(),
+    # On the spot host: what the key may do.
+    ("GET", "/sapi/v1/account/apiRestrictions"): _rule(),
     ("GET", "/fapi/v1/income"): _rule("", "symbol incomeType startTime endTime page limit"),
     ("GET", "/fapi/v1/order"): _rule("symbol", "orderId origClientOrderId"),
     ("GET", "/fapi/v1/openOrders"): _rule("", "symbol"),

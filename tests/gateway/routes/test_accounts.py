@@ -19,7 +19,8 @@ async def test_registered_account_is_listed(gateway: GatewayUnderTest) -> None:
 
     account = await person.register(label="Main", testnet=False)
 
-    webhook = account.pop("webhook")
+    webhook, warnings = account.pop("webhook"), account.pop("warnings")
+    assert warnings == []
     assert webhook["url"] == "https://bot.example.com/api/v1/webhook/tradingview"
     assert len(webhook["secret"]) == 43
     assert account | {"id": "", "created_at": ""} == {

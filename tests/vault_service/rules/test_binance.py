@@ -69,6 +69,12 @@ def test_signature_is_the_one_that_binance_publishes(secret: str, text: str, sig
     assert signature_of(text, Secret(secret)) == signature
 
 
+def test_a_keys_permissions_may_be_asked_for_and_nothing_else_of_the_spot_host() -> None:
+    path = "/sapi/v1/account/apiRestrictions"
+    assert permitted("GET", path, dict([TIMESTAMP])).reduces_only
+    assert [rule for rule in RULES if not rule[1].startswith("/fapi/")] == [("GET", path)]
+
+
 def test_query_is_percent_encoded_before_it_is_signed() -> None:
     """A foreign client id may hold `:` and `/`; what is signed is what is sent."""
     found = permitted(

@@ -1162,6 +1162,69 @@ class OpenOrder(_message.Message):
 Global___OpenOrder: _TypeAlias = OpenOrder  # noqa: Y015
 
 @_typing.final
+class CheckKeyRequest(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    USER_ID_FIELD_NUMBER: _builtins.int
+    ACCOUNT_ID_FIELD_NUMBER: _builtins.int
+    user_id: _builtins.str
+    account_id: _builtins.str
+    def __init__(
+        self,
+        *,
+        user_id: _builtins.str = ...,
+        account_id: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["account_id", b"account_id", "user_id", b"user_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___CheckKeyRequest: _TypeAlias = CheckKeyRequest  # noqa: Y015
+
+@_typing.final
+class CheckKeyResponse(_message.Message):
+    """What an accepted key may do. Absent: the exchange does not say in this environment."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    MAY_TRADE_FIELD_NUMBER: _builtins.int
+    MAY_WITHDRAW_FIELD_NUMBER: _builtins.int
+    BOUND_TO_ADDRESSES_FIELD_NUMBER: _builtins.int
+    may_trade: _builtins.bool
+    """Whether it may place futures orders."""
+    may_withdraw: _builtins.bool
+    """Whether it may take money out of the account."""
+    bound_to_addresses: _builtins.bool
+    """Whether it works from listed addresses only."""
+    def __init__(
+        self,
+        *,
+        may_trade: _builtins.bool | None = ...,
+        may_withdraw: _builtins.bool | None = ...,
+        bound_to_addresses: _builtins.bool | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_bound_to_addresses", b"_bound_to_addresses", "_may_trade", b"_may_trade", "_may_withdraw", b"_may_withdraw", "bound_to_addresses", b"bound_to_addresses", "may_trade", b"may_trade", "may_withdraw", b"may_withdraw"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_bound_to_addresses", b"_bound_to_addresses", "_may_trade", b"_may_trade", "_may_withdraw", b"_may_withdraw", "bound_to_addresses", b"bound_to_addresses", "may_trade", b"may_trade", "may_withdraw", b"may_withdraw"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__bound_to_addresses: _TypeAlias = _typing.Literal["bound_to_addresses"]  # noqa: Y015
+    _WhichOneofArgType__bound_to_addresses: _TypeAlias = _typing.Literal["_bound_to_addresses", b"_bound_to_addresses"]  # noqa: Y015
+    _WhichOneofReturnType__may_trade: _TypeAlias = _typing.Literal["may_trade"]  # noqa: Y015
+    _WhichOneofArgType__may_trade: _TypeAlias = _typing.Literal["_may_trade", b"_may_trade"]  # noqa: Y015
+    _WhichOneofReturnType__may_withdraw: _TypeAlias = _typing.Literal["may_withdraw"]  # noqa: Y015
+    _WhichOneofArgType__may_withdraw: _TypeAlias = _typing.Literal["_may_withdraw", b"_may_withdraw"]  # noqa: Y015
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__bound_to_addresses) -> _WhichOneofReturnType__bound_to_addresses | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__may_trade) -> _WhichOneofReturnType__may_trade | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__may_withdraw) -> _WhichOneofReturnType__may_withdraw | None: ...
+
+Global___CheckKeyResponse: _TypeAlias = CheckKeyResponse  # noqa: Y015
+
+@_typing.final
 class RetireAccountRequest(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 

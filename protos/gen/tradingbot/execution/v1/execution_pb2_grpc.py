@@ -75,6 +75,11 @@ class ExecutionServiceStub:
                 request_serializer=tradingbot_dot_execution_dot_v1_dot_execution__pb2.ListOpenOrdersRequest.SerializeToString,
                 response_deserializer=tradingbot_dot_execution_dot_v1_dot_execution__pb2.ListOpenOrdersResponse.FromString,
                 _registered_method=True)
+        self.CheckKey = channel.unary_unary(
+                '/tradingbot.execution.v1.ExecutionService/CheckKey',
+                request_serializer=tradingbot_dot_execution_dot_v1_dot_execution__pb2.CheckKeyRequest.SerializeToString,
+                response_deserializer=tradingbot_dot_execution_dot_v1_dot_execution__pb2.CheckKeyResponse.FromString,
+                _registered_method=True)
         self.RetireAccount = channel.unary_unary(
                 '/tradingbot.execution.v1.ExecutionService/RetireAccount',
                 request_serializer=tradingbot_dot_execution_dot_v1_dot_execution__pb2.RetireAccountRequest.SerializeToString,
@@ -159,6 +164,16 @@ class ExecutionServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def CheckKey(self, request, context):
+        """Asks the exchange what the account's key may do. Comes right after its registration.
+
+        Changes nothing. Errors: NOT_FOUND ACCOUNT_NOT_FOUND; FAILED_PRECONDITION KEY_REJECTED, EXCHANGE_UNSUPPORTED;
+        UNAVAILABLE EXCHANGE_UNAVAILABLE.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def RetireAccount(self, request, context):
         """Makes sure that nothing of the account is open and takes no more signals for it. Comes before its deletion.
 
@@ -210,6 +225,11 @@ def add_ExecutionServiceServicer_to_server(servicer, server):
                     servicer.ListOpenOrders,
                     request_deserializer=tradingbot_dot_execution_dot_v1_dot_execution__pb2.ListOpenOrdersRequest.FromString,
                     response_serializer=tradingbot_dot_execution_dot_v1_dot_execution__pb2.ListOpenOrdersResponse.SerializeToString,
+            ),
+            'CheckKey': grpc.unary_unary_rpc_method_handler(
+                    servicer.CheckKey,
+                    request_deserializer=tradingbot_dot_execution_dot_v1_dot_execution__pb2.CheckKeyRequest.FromString,
+                    response_serializer=tradingbot_dot_execution_dot_v1_dot_execution__pb2.CheckKeyResponse.SerializeToString,
             ),
             'RetireAccount': grpc.unary_unary_rpc_method_handler(
                     servicer.RetireAccount,
@@ -434,6 +454,33 @@ class ExecutionService:
             '/tradingbot.execution.v1.ExecutionService/ListOpenOrders',
             tradingbot_dot_execution_dot_v1_dot_execution__pb2.ListOpenOrdersRequest.SerializeToString,
             tradingbot_dot_execution_dot_v1_dot_execution__pb2.ListOpenOrdersResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def CheckKey(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/tradingbot.execution.v1.ExecutionService/CheckKey',
+            tradingbot_dot_execution_dot_v1_dot_execution__pb2.CheckKeyRequest.SerializeToString,
+            tradingbot_dot_execution_dot_v1_dot_execution__pb2.CheckKeyResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -70,6 +70,12 @@ class ExecutionServiceStub:
     """Asks the exchange for the account's open positions. Errors as GetBalance."""
     ListOpenOrders: _grpc.UnaryUnaryMultiCallable[_execution_pb2.ListOpenOrdersRequest, _execution_pb2.ListOpenOrdersResponse]
     """Asks the exchange for the account's open orders, conditional ones included. Errors as GetBalance."""
+    CheckKey: _grpc.UnaryUnaryMultiCallable[_execution_pb2.CheckKeyRequest, _execution_pb2.CheckKeyResponse]
+    """Asks the exchange what the account's key may do. Comes right after its registration.
+
+    Changes nothing. Errors: NOT_FOUND ACCOUNT_NOT_FOUND; FAILED_PRECONDITION KEY_REJECTED, EXCHANGE_UNSUPPORTED;
+    UNAVAILABLE EXCHANGE_UNAVAILABLE.
+    """
     RetireAccount: _grpc.UnaryUnaryMultiCallable[_execution_pb2.RetireAccountRequest, _execution_pb2.RetireAccountResponse]
     """Makes sure that nothing of the account is open and takes no more signals for it. Comes before its deletion.
 
@@ -118,6 +124,12 @@ class ExecutionServiceAsyncStub(ExecutionServiceStub):
     """Asks the exchange for the account's open positions. Errors as GetBalance."""
     ListOpenOrders: _aio.UnaryUnaryMultiCallable[_execution_pb2.ListOpenOrdersRequest, _execution_pb2.ListOpenOrdersResponse]  # type: ignore[assignment]
     """Asks the exchange for the account's open orders, conditional ones included. Errors as GetBalance."""
+    CheckKey: _aio.UnaryUnaryMultiCallable[_execution_pb2.CheckKeyRequest, _execution_pb2.CheckKeyResponse]  # type: ignore[assignment]
+    """Asks the exchange what the account's key may do. Comes right after its registration.
+
+    Changes nothing. Errors: NOT_FOUND ACCOUNT_NOT_FOUND; FAILED_PRECONDITION KEY_REJECTED, EXCHANGE_UNSUPPORTED;
+    UNAVAILABLE EXCHANGE_UNAVAILABLE.
+    """
     RetireAccount: _aio.UnaryUnaryMultiCallable[_execution_pb2.RetireAccountRequest, _execution_pb2.RetireAccountResponse]  # type: ignore[assignment]
     """Makes sure that nothing of the account is open and takes no more signals for it. Comes before its deletion.
 
@@ -211,6 +223,18 @@ class ExecutionServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_execution_pb2.ListOpenOrdersResponse, _abc.Awaitable[_execution_pb2.ListOpenOrdersResponse]]:
         """Asks the exchange for the account's open orders, conditional ones included. Errors as GetBalance."""
+
+    @_abc_1.abstractmethod
+    def CheckKey(
+        self,
+        request: _execution_pb2.CheckKeyRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_execution_pb2.CheckKeyResponse, _abc.Awaitable[_execution_pb2.CheckKeyResponse]]:
+        """Asks the exchange what the account's key may do. Comes right after its registration.
+
+        Changes nothing. Errors: NOT_FOUND ACCOUNT_NOT_FOUND; FAILED_PRECONDITION KEY_REJECTED, EXCHANGE_UNSUPPORTED;
+        UNAVAILABLE EXCHANGE_UNAVAILABLE.
+        """
 
     @_abc_1.abstractmethod
     def RetireAccount(
