@@ -9,7 +9,6 @@ unless `utc` is added.
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from decimal import Decimal, InvalidOperation
 from typing import Any, Protocol
 
 from strategy_service.fetch_errors import FetchFailed, FetchRefused
@@ -232,10 +231,6 @@ def _milliseconds(value: Any) -> int:
 
 
 def _number(value: Any) -> str:
-    try:
-        number = Decimal(str(value))
-    except InvalidOperation:
-        number = Decimal("NaN")
-    if not number.is_finite():
+    if not re.fullmatch(r"[0-9]{1,20}(?:\.[0-9]{1,20})?", str(value), re.ASCII):
         raise FetchFailed(f"the exchange's answer cannot be read: {str(value)[:40]!r} is no number")
     return str(value)

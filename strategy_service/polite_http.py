@@ -7,6 +7,7 @@ import http.client
 import json
 import time
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 from email.utils import parsedate_to_datetime
@@ -60,13 +61,8 @@ class PoliteClient:
         is_busy: Callable[[Answer], bool],
         wait: Wait,
     ) -> None:
-        parts = urlsplit(base_url)
-        if parts.scheme not in ("http", "https") or not parts.hostname:
-            raise FetchRefused(f"{base_url!r} is not a base URL such as https://fapi.binance.com")
-        kind = http.client.HTTPSConnection if parts.scheme == "https" else http.client.HTTPConnection
         self.base_url = base_url.rstrip("/")
-        self._prefix = parts.path.rstrip("/")
-        self._connection = kind(parts.hostname, parts.port, timeout=TIMEOUT_S)
+        self._prefix, self._connection = _connection(self.base_url)
         self._gap_s = gap_s
         self._is_busy = is_busy
         self.wait = wait
@@ -124,6 +120,18 @@ class PoliteClient:
         if seconds > LONGEST_WAIT_S:
             raise FetchFailed(f"{self.base_url} asks to wait for {seconds:.0f} s")
         self.wait(seconds)
+
+
+def _connection(base_url: str) -> tuple[str, http.client.HTTPConnection]:
+    """The path before every path, and a connection that opens with the first question."""
+    with suppress(ValueError):  # of a port that is none
+        parts = urlsplit(base_url)
+        host, port = parts.hostname, parts.port
+        if host and parts.scheme == "https":
+            return parts.path, http.client.HTTPSConnection(host, port, timeout=TIMEOUT_S)
+        if host and parts.scheme == "http":
+            return parts.path, http.client.HTTPConnection(host, port, timeout=TIMEOUT_S)
+    raise FetchRefused(f"{base_url!r} is not a base URL such as https://fapi.binance.com")
 
 
 def _parsed(body: bytes) -> Any:
