@@ -2,12 +2,14 @@
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from datetime import datetime, timedelta
+from decimal import Decimal
 
 from execution_service.echoes import Echoes
 from execution_service.exchanges import Exchange
 from execution_service.exchanges.errors import ExchangeError, KeyRejected
+from execution_service.exchanges.events import BalanceUpdate, PositionUpdate
 from execution_service.exchanges.types import AccountKey, Balance, Position
 from execution_service.fresh import Fresh
 from execution_service.market_data import MarketData
@@ -88,19 +90,36 @@ class Account:
     def traded(self) -> None:
         """Something was bought or sold: balance and positions are other ones now."""
         self.used_at = self._clock.now()
-        self.changed()
-
-    def changed(self) -> None:
-        """Balance and positions are other ones now, whoever changed them."""
         self._balance.expire()
         self._positions.expire()
 
+    async def ask_anew(self) -> None:
+        """Asks for balance and positions, which somebody else has changed.
+
+        Until the answers are there, who needs them gets what was known; when they do not come, he asks.
+        """
+        try:
+            await self._positions.renew()
+            await self._balance.renew()
+        except ExchangeError as error:
+            self._balance.expire()
+            self._positions.expire()
+            log.info("account.not_renewed", extra={"reason": error.reason})
+
+    def agrees_with(self, event: BalanceUpdate | PositionUpdate) -> bool:
+        """Whether what is known is what the exchange tells."""
+        if isinstance(event, BalanceUpdate):
+            balance = self._balance.peek(LIVE_AGE)
+            return balance is not None and (
+                event.currency != balance.currency or event.total == balance.total
+            )
+        positions = self._positions.peek(LIVE_AGE)
+        return positions is not None and _held(positions, event) == event.quantity
+
     def stream_began(self) -> None:
-        """Every change is told from now on; what happened before is not known."""
+        """Every change is told from now on."""
         self.live = True
         self.echoes.begin()
-        self.changed()
-        self._leverages.clear()
 
     def stream_ended(self) -> None:
         """Nothing is told any more."""
@@ -129,6 +148,18 @@ class Account:
     def _balance_age(self) -> timedelta:
         is_flat = self._positions.peek(self._positions_age()) == []
         return LIVE_AGE if self.live and is_flat else BALANCE_AGE
+
+
+def _held(positions: Sequence[Position], event: PositionUpdate) -> Decimal:
+    """How much is held of the position that an event is about."""
+    return sum(
+        (
+            held.quantity
+            for held in positions
+            if held.symbol == event.symbol and event.side in (held.side, None)
+        ),
+        Decimal(0),
+    )
 
 
 class Accounts:

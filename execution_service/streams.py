@@ -10,21 +10,24 @@ import asyncio
 import logging
 import random
 from collections.abc import Callable, Sequence
-from contextlib import suppress
 from datetime import timedelta
 
 from execution_service import metrics
 from execution_service.accounts import Account, Accounts
 from execution_service.exchanges.errors import ExchangeError, NotSent
 from execution_service.exchanges.events import (
+    BalanceUpdate,
     Event,
     LeverageUpdate,
     OrderUpdate,
+    PositionUpdate,
     Receive,
     StreamEnded,
     UserStream,
 )
 from execution_service.exchanges.types import AccountKey
+from execution_service.signals import OUR_PREFIX
+from tradekit.market.sizing import Side
 from tradekit.service.clock import Clock
 from tradekit.service.errors import ServiceError
 
@@ -101,6 +104,8 @@ class AccountStream:
         self._stream = stream
         self._moved = moved
         self._changed = asyncio.Event()
+        self._is_known = True
+        self._told: dict[tuple[str, Side | None], BalanceUpdate | PositionUpdate] = {}
         self._exchange = account.key.exchange
 
     async def run(self) -> None:
@@ -153,6 +158,7 @@ class AccountStream:
         log.info("stream.live", extra={"account_id": self._account.key.account_id})
         self._account.stream_began()
         # What happened while nobody told is found by asking.
+        self._is_known = False
         self._changed.set()
         self._moved(self._account)
 
@@ -173,8 +179,7 @@ class AccountStream:
             finally:
                 if not receiving.done():
                     receiving.cancel()
-                    with suppress(asyncio.CancelledError):
-                        await receiving
+                    await asyncio.gather(receiving, return_exceptions=True)
             for event in receiving.result():
                 self._take(event)
 
@@ -188,21 +193,40 @@ class AccountStream:
         match event:
             case OrderUpdate():
                 self._account.echoes.told(event.order.client_order_id)
+                if not event.conditional and not event.order.client_order_id.startswith(OUR_PREFIX):
+                    # It ties up margin, or frees some, which is not told.
+                    self._is_known = False
+                    self._changed.set()
                 self._moved(self._account)
             case LeverageUpdate():
                 self._account.leverage_is(event.symbol, event.leverage)
-            case _:
-                self._account.changed()
-                self._changed.set()
-                self._moved(self._account)
+            case BalanceUpdate():
+                self._note((event.currency, None), event)
+            case PositionUpdate():
+                other_sides = (*Side, None) if event.side is None else (None,)
+                for side in other_sides:
+                    self._told.pop((event.symbol, side), None)
+                self._note((event.symbol, event.side), event)
+
+    def _note(self, key: tuple[str, Side | None], event: BalanceUpdate | PositionUpdate) -> None:
+        self._told[key] = event
+        self._changed.set()
+        self._moved(self._account)
 
     async def _renew(self) -> None:
-        """Asks for balance and positions after they have changed, so that the next alert need not."""
+        """Asks for balance and positions when they are not as told, so that the next alert need not.
+
+        What our own orders change was asked for when they were answered.
+        """
         while True:
             await self._changed.wait()
             await asyncio.sleep(SETTLE_S)
             self._changed.clear()
+            told, self._told = self._told, {}
+            was_known, self._is_known = self._is_known, True
             await self._account.renew_quietly()
+            if not (was_known and all(map(self._account.agrees_with, told.values()))):
+                await self._account.ask_anew()
 
 
 def _now() -> float:

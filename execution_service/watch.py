@@ -32,7 +32,7 @@ PAUSE_S = 2.0
 LIVE_PAUSE_S = 20.0
 ATTENTIVE_S = 10.0
 # Several events of one trade are looked into once.
-WAKE_GAP_S = 0.1
+WAKE_GAP_S = 0.25
 # What the questions of one round count of the 2,400 that Binance allows an address in a minute, and how much
 # of it all rounds may take: a quarter.
 POSITIONS_WEIGHT, ENTRY_WEIGHT = 5, 1

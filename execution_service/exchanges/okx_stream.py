@@ -119,7 +119,7 @@ class OKXStream:
         if not isinstance(message, dict):
             raise StreamEnded("unreadable")
         if "event" in message:
-            _check_event(message)
+            check_event(message)
             return []
         rows = message.get("data")
         if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
@@ -146,11 +146,11 @@ async def _answered(socket: WebSocket, event: str, count: int) -> None:
     while count:
         message = parsed(await socket.receive())
         if isinstance(message, dict) and "event" in message:
-            _check_event(message)
+            check_event(message)
             count -= message["event"] == event
 
 
-def _check_event(message: dict[str, Any]) -> None:
+def check_event(message: dict[str, Any]) -> None:
     """Raises when the exchange says that it will not, or not for long, go on telling."""
     match message["event"]:
         case "error":

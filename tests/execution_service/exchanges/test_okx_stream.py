@@ -8,9 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from execution_service.exchanges.errors import OutcomeUnknown
-from execution_service.exchanges.events import BalanceUpdate, OrderUpdate, PositionUpdate
+from execution_service.exchanges.events import BalanceUpdate, OrderUpdate, PositionUpdate, StreamEnded
 from execution_service.exchanges.okx_contracts import Contract
-from execution_service.exchanges.okx_stream import events_of
+from execution_service.exchanges.okx_stream import check_event, events_of
 from execution_service.exchanges.reading import read
 from execution_service.exchanges.types import OrderKind, OrderStatus
 from tradekit.market.sizing import Side
@@ -106,3 +106,18 @@ def test_T28_nonsense_tells_nothing_or_is_unreadable(channel: str, row: dict[str
     except OutcomeUnknown:
         return
     assert all(isinstance(event, OrderUpdate | BalanceUpdate | PositionUpdate) for event in events)
+
+
+@pytest.mark.parametrize(
+    ("message", "cause"),
+    [
+        ({"event": "notice", "code": "64008", "msg": "The connection will soon be closed."}, "upgrade"),
+        ({"event": "error", "code": "60011", "msg": "Please log in"}, "refused"),
+        ({"event": "login", "code": "60009", "msg": "Login failed."}, "refused"),
+        ({"event": "channel-conn-count-error", "channel": "orders"}, "too_many_connections"),
+    ],
+)
+def test_what_the_exchange_says_that_ends_a_stream(message: dict[str, Any], cause: str) -> None:
+    with pytest.raises(StreamEnded) as ended:
+        check_event(message)
+    assert ended.value.cause == cause
