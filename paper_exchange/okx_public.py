@@ -53,7 +53,9 @@ class OkxPublic:
         return instruments(self._exchange, self._listing, request)
 
     def _mark_price(self, request: OkxRequest) -> list[Json]:
-        _inst_type(request)
+        """Documented with `instType`; ccxt's `fetch_mark_price` names the instrument alone."""
+        if request.fields.optional("instId") is None:
+            _inst_type(request)
         return [self._wire.mark_price(contract, request.now_ms) for contract in self._chosen(request)]
 
     def _funding_rate(self, request: OkxRequest) -> list[Json]:

@@ -113,7 +113,7 @@ def _() -> None:
 
 @desk.works("mark price and funding")
 def _() -> None:
-    assert client.fetch_mark_prices([MARKET])[MARKET]["markPrice"] == float(PRICE)
+    assert client.fetch_mark_price(MARKET)["markPrice"] == float(PRICE)
     assert client.fetch_funding_rate(MARKET)["fundingRate"] is not None
     assert len(client.fetch_funding_rate_history(MARKET, limit=3)) == 3
 
