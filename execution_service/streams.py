@@ -8,9 +8,9 @@ connection everything is asked for anew.
 
 import asyncio
 import logging
-import random
 from collections.abc import Callable, Sequence
 from datetime import timedelta
+from secrets import SystemRandom
 
 from execution_service import metrics
 from execution_service.accounts import Account, Accounts
@@ -31,6 +31,7 @@ from tradekit.market.sizing import Side
 from tradekit.service.clock import Clock
 from tradekit.service.errors import ServiceError
 
+_JITTER = SystemRandom()
 log = logging.getLogger(__name__)
 
 # An account that had something to do within this has a stream.
@@ -128,7 +129,7 @@ class AccountStream:
             log.info("stream.ended", extra={"account_id": self._account.key.account_id, "cause": cause})
             pause_s = FIRST_PAUSE_S if _now() - began > LASTED_S else pause_s
             # Not all at once, when an exchange has cut them all.
-            await asyncio.sleep(max(wait_s, pause_s * random.uniform(0.5, 1)))  # noqa: S311  # no secret
+            await asyncio.sleep(max(wait_s, pause_s * _JITTER.uniform(0.5, 1)))
             pause_s = min(pause_s * 2, LAST_PAUSE_S)
 
     async def _listen(self) -> tuple[str, float]:
