@@ -14,6 +14,7 @@ from typing import Any, TypeVar
 
 import aiohttp
 import pytest
+from prometheus_client import REGISTRY
 from yarl import URL
 
 import paper_exchange.server
@@ -152,17 +153,24 @@ class Trader:
         side = "buy" if position["quantity"].startswith("-") else "sell"
         await self.hand.market(side, position["quantity"].lstrip("-"), reduce=True)
 
+    async def is_followed(self) -> bool:
+        """Whether the exchange's stream of this account is open."""
+        labels = {"exchange": self.venue.name, "state": "live"}
+        return REGISTRY.get_sample_value("user_streams", labels) == 1
+
     async def is_warm(self) -> bool:
-        """Whether balance and positions were asked for after the account's last trade."""
+        """Whether balance and positions were asked for after the account's last trade, and nothing since."""
         last_trade = max(order["update_time"] for order in await self.paper.orders())
         asked = [
-            request["path"]
+            request
             for request in await self.paper.requests()
-            if request["time"] > last_trade and request["status"] == 200
+            if request["time"] > last_trade
+            and request["status"] == 200
+            and request["path"] in (self.venue.balance, self.venue.positions)
         ]
-        # They are asked for in this order; positions alone are also asked for by others.
-        balance = asked.index(self.venue.balance) if self.venue.balance in asked else len(asked)
-        return self.venue.positions in asked[balance:]
+        # The watch asks for positions too, until it has seen that there is none: within two of its rounds.
+        quiet_ms = UtcClock().now().timestamp() * 1000 - max((row["time"] for row in asked), default=0)
+        return len({request["path"] for request in asked}) == 2 and quiet_ms > 2_500
 
     async def signal(self, signal_id: str) -> pb.Signal:
         """Reads a signal."""
