@@ -28,7 +28,7 @@ from execution_service.exchanges.http import Host
 from execution_service.exchanges.okx_contracts import SWAP, Contract, inst_id_of
 from execution_service.exchanges.okx_market import OKXMarket, OKXWords
 from execution_service.exchanges.okx_stream import OKXStream
-from execution_service.exchanges.reading import decimal, milliseconds, printable, read
+from execution_service.exchanges.reading import milliseconds, printable, read
 from execution_service.exchanges.requests import Parameters, Sign, SignedRequests
 from execution_service.exchanges.types import (
     AccountKey,
@@ -86,9 +86,9 @@ class OKXClient:
     async def get_positions(self, symbol: str | None = None) -> list[Position]:
         """The open positions in swaps that we trade."""
         parameters = {"instType": SWAP} | _one_market(symbol)
-        rows = await self._requests.ask("GET", "/api/v5/account/positions", parameters, _open_rows)
+        rows = await self._requests.ask("GET", "/api/v5/account/positions", parameters, answers.open_rows)
         contracts = await self._contracts_of(rows)
-        held = [_read(_position, row, contracts) for row in rows if row["instId"] in contracts]
+        held = [answers.read_row(answers.held, row, contracts) for row in rows if row["instId"] in contracts]
         self._remember_modes(symbol, held)
         return [position for position, _ in held]
 
@@ -304,13 +304,13 @@ class OKXClient:
         parameters = parameters | {"limit": str(ORDERS_PER_PAGE)}
         older: Parameters = {}
         while True:
-            page = await self._requests.ask("GET", path, parameters | older, _dicts)
+            page = await self._requests.ask("GET", path, parameters | older, answers.listed)
             rows += page
             if len(page) < ORDERS_PER_PAGE:
                 break
             older = {"after": str(page[-1][id_name])}
         contracts = await self._contracts_of(rows)
-        return [_read(order, row, contracts) for row in rows if row["instId"] in contracts]
+        return [answers.read_row(order, row, contracts) for row in rows if row["instId"] in contracts]
 
     async def _contracts_of(self, rows: answers.Rows) -> Mapping[str, Contract]:
         """What the contracts in these rows are; of markets that we do not trade nothing is told."""
@@ -381,16 +381,13 @@ class OKXClient:
             "expTime": str(milliseconds(_end_of(send))),
         }
         row = await self._create("/api/v5/trade/order", parameters, send)
-        return Order(
-            symbol=symbol,
-            side=side,
-            kind=OrderKind.LIMIT if "px" in kind else OrderKind.MARKET,
-            status=OrderStatus.OPEN,
-            client_order_id=send.client_order_id,
+        return _accepted(
+            symbol,
+            side,
+            quantity,
+            OrderKind.LIMIT if "px" in kind else OrderKind.MARKET,
+            send,
             exchange_order_id=_id_of(row, "clOrdId", "ordId", send),
-            quantity=quantity,
-            filled_quantity=Decimal(0),
-            average_price=None,
             limit_price=Decimal(kind["px"]) if "px" in kind else None,
             trigger_price=None,
             reduce_only=reduce_only,
@@ -418,16 +415,13 @@ class OKXClient:
         else:
             parameters["sz"] = decimal_text(contract.contracts(quantity))
         row = await self._create("/api/v5/trade/order-algo", parameters, send)
-        return Order(
-            symbol=symbol,
-            side=side,
-            kind=kind,
-            status=OrderStatus.OPEN,
-            client_order_id=send.client_order_id,
+        return _accepted(
+            symbol,
+            side,
+            quantity,
+            kind,
+            send,
             exchange_order_id=_id_of(row, "algoClOrdId", "algoId", send),
-            quantity=quantity,
-            filled_quantity=Decimal(0),
-            average_price=None,
             limit_price=None,
             trigger_price=trigger_price,
             reduce_only=True,
@@ -452,31 +446,6 @@ def _one_market(symbol: str | None) -> Parameters:
     return {"instId": inst_id_of(symbol)} if symbol else {}
 
 
-def _dicts(rows: answers.Rows) -> answers.Rows:
-    """Rows that are objects and name their market; anything else is no list of ours."""
-    if not all(isinstance(row, dict) and "instId" in row for row in rows):
-        raise ValueError("rows without a market")
-    return rows
-
-
-def _open_rows(rows: answers.Rows) -> answers.Rows:
-    """Positions that hold something; OKX also lists some that were just closed."""
-    return [row for row in _dicts(rows) if decimal(row["pos"] or "0")]
-
-
-def _position(row: dict[str, Any], contract: Contract) -> tuple[Position, MarginMode]:
-    return answers.position(row, contract), answers.margin_mode(row)
-
-
-def _read(
-    read_row: Callable[[dict[str, Any], Contract], T], row: dict[str, Any], contracts: Mapping[str, Contract]
-) -> T:
-    try:
-        return read(lambda row: read_row(row, contracts[row["instId"]]), row)
-    except errors.OutcomeUnknown as error:
-        raise errors.Unreachable(error.message) from error
-
-
 def _trigger(prefix: str, price: Decimal) -> Parameters:
     return {
         "ordType": "conditional",
@@ -497,3 +466,32 @@ def _id_of(row: Any, own_name: str, name: str, send: Send) -> str:
     if own != send.client_order_id or not theirs:
         raise errors.OutcomeUnknown("The exchange answered with somebody else's order.")
     return theirs
+
+
+def _accepted(
+    symbol: str,
+    side: OrderSide,
+    quantity: Decimal | None,
+    kind: OrderKind,
+    send: Send,
+    *,
+    exchange_order_id: str,
+    limit_price: Decimal | None,
+    trigger_price: Decimal | None,
+    reduce_only: bool,
+) -> Order:
+    """An order of which no more is known than that OKX has taken it."""
+    return Order(
+        symbol=symbol,
+        side=side,
+        kind=kind,
+        status=OrderStatus.OPEN,
+        client_order_id=send.client_order_id,
+        exchange_order_id=exchange_order_id,
+        quantity=quantity,
+        filled_quantity=Decimal(0),
+        average_price=None,
+        limit_price=limit_price,
+        trigger_price=trigger_price,
+        reduce_only=reduce_only,
+    )

@@ -4,10 +4,10 @@ OKX answers most refused orders with HTTP 200: the code stands in the body, and 
 (`sCode`). Codes: OKX API guide, "Error Code".
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import timedelta
 from decimal import Decimal
-from typing import Any
+from typing import Any, TypeVar
 
 from execution_service.exchanges import errors
 from execution_service.exchanges.http import Answer, Host
@@ -18,6 +18,7 @@ from execution_service.exchanges.reading import (
     instant,
     positive,
     printable,
+    read,
     sentence,
 )
 from execution_service.exchanges.types import (
@@ -34,6 +35,8 @@ from execution_service.exchanges.types import (
 from execution_service.signals import OrderSide
 from tradekit.market.sizing import Side
 from tradekit.market.volatility import Candle
+
+T = TypeVar("T")
 
 CURRENCY = "USDT"
 # The period of OKX's limits: what was too much is allowed again after it.
@@ -198,6 +201,37 @@ _MEANINGS: dict[int, tuple[_Meaning, str]] = {
     59000: (errors.SettingLocked, "Open orders or positions forbid the change: {text}"),
     **_all((59102, 59103), errors.LeverageRefused, "The leverage is refused: {text}"),
 }
+
+
+def listed(rows: Rows) -> Rows:
+    """Rows that are objects and name their market; anything else is no list that OKX documents."""
+    if not all(isinstance(row, dict) and "instId" in row for row in rows):
+        raise ValueError("rows without a market")
+    return rows
+
+
+def open_rows(rows: Rows) -> Rows:
+    """Positions that hold something; OKX also lists some that were just closed."""
+    return [row for row in listed(rows) if decimal_or_zero(row["pos"])]
+
+
+def read_row(
+    reader: Callable[[dict[str, Any], Contract], T], row: dict[str, Any], contracts: Mapping[str, Contract]
+) -> T:
+    """What `reader` makes of a row of a list.
+
+    Raises:
+        Unreachable: The row is not of the documented shape: the question may be asked again.
+    """
+    try:
+        return read(lambda row: reader(row, contracts[row["instId"]]), row)
+    except errors.OutcomeUnknown as error:
+        raise errors.Unreachable(error.message) from error
+
+
+def held(row: dict[str, Any], contract: Contract) -> tuple[Position, MarginMode]:
+    """A position and what stands behind it."""
+    return position(row, contract), margin_mode(row)
 
 
 def balance(rows: Rows) -> Balance:
