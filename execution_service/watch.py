@@ -209,12 +209,20 @@ class Watch:
             return
 
         async def story(progress: Progress) -> None:
+            if not await self._is_guarded(guard):
+                return  # a close of ours ended just now
             if not await self._is_gone(account, guard.symbol, guard.side):
                 await self._protect_again(progress, account)
             else:
                 await self._settle(progress, account, guard.side)
 
         await self._executor.run_beside(await self._journal.get(guard.signal_id), story)
+        await account.renew_quietly()
+
+    async def _is_guarded(self, guard: Guard) -> bool:
+        """Whether it still is what is watched, now that no signal of this market can be on its way."""
+        place = (guard.signal_id, guard.symbol, guard.side)
+        return any((now.signal_id, now.symbol, now.side) == place for now in await self._journal.guards())
 
     async def _is_gone(self, account: Account, symbol: str, side: Side) -> bool:
         """Looked at again, now that no signal of this market can be on its way."""

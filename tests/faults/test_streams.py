@@ -84,6 +84,17 @@ async def test_F43_a_stop_that_triggers_takes_the_target_along(trader: Trader, s
     await until(lambda: times_closed(trader, response.signal.signal_id, "stop_loss"), seconds=5)
 
 
+async def test_a_close_of_ours_is_not_taken_for_somebody_else_s(trader: Trader, seldom: None) -> None:
+    """Its fill wakes the watch while the close is still being recorded."""
+    opened = []
+    for _ in range(4):
+        opened.append((await trader.send("long", **LEVELS)).signal.signal_id)
+        await trader.send("close_all")
+    await settled(trader)
+
+    assert [await times_closed(trader, signal_id, "somebody_else") for signal_id in opened] == [0] * 4
+
+
 async def test_F45_a_stop_that_its_owner_cancels_is_placed_again(trader: Trader, seldom: None) -> None:
     await trader.send("long", **LEVELS)
     await settled(trader)
