@@ -10,6 +10,7 @@ import pytest
 from aiohttp import WSMsgType, web
 from prometheus_client import REGISTRY
 
+import execution_service.streams
 import tests.system
 from execution_service import watch
 from execution_service.config import Settings
@@ -164,6 +165,31 @@ async def test_F42_what_happened_between_two_connections_is_asked_for(
     await until(lambda: times_closed(trader, response.signal.signal_id, "somebody_else"), seconds=15)
 
     assert await nothing_rests(trader)
+
+
+async def test_an_inactive_account_s_position_is_still_watched(trader: Trader) -> None:
+    """The vault signs no login for it where one is needed: then polling goes on alone."""
+    response = await trader.send("long", **LEVELS)
+    await settled(trader)
+    await trader.toggle()
+    await trader.paper.control("POST", "/paper/streams", {"drop": True})
+
+    await trader.close_by_hand()
+
+    await until(lambda: times_closed(trader, response.signal.signal_id, "somebody_else"), seconds=15)
+
+
+async def test_a_stream_is_opened_anew_before_the_exchange_ends_it(
+    trader: Trader, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(execution_service.streams, "LIFETIME_S", 1.0)
+    before = ends(trader, "old")
+    await trader.send("long", **LEVELS)
+
+    async def is_renewed() -> bool:
+        return ends(trader, "old") > before and await is_live(trader)
+
+    await until(is_renewed, seconds=15)
 
 
 @asynccontextmanager

@@ -143,6 +143,25 @@ async def test_an_exchange_without_streams_is_unreachable(subject: Subject) -> N
             pass
 
 
+async def test_T12_the_listen_key_is_in_no_log(
+    subject_of: Callable[..., Awaitable[Subject]], caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("DEBUG")
+    subject = await subject_of("binance")
+    async with stream(subject) as receive:
+        await subject.buy("0.02")
+        await told(receive, OrderUpdate)
+        (account,) = (await subject.paper.control("GET", "/paper/state"))["accounts"]
+        # The same key as long as it lives.
+        headers = {"X-MBX-APIKEY": account["api_key"]}
+        key = (await subject.paper.ask("POST", "/fapi/v1/listenKey", headers, ""))["listenKey"]
+        await subject.paper.control("POST", "/paper/streams", {"drop": True})
+        await ended(receive)
+
+    assert len(key) > 20
+    assert key not in caplog.text
+
+
 async def test_binance_s_listen_key_is_extended(
     subject_of: Callable[..., Awaitable[Subject]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
