@@ -50,6 +50,8 @@ class InstantExchange:
             "GET /fapi/v3/positionRisk": lambda key, asked: self._positions(key),
             "GET /fapi/v1/symbolConfig": lambda key, asked: [_CONFIGURATION],
             "GET /fapi/v1/positionSide/dual": lambda key, asked: {"dualSidePosition": False},
+            # It has no user streams: execution polls, and asks for one again after a minute.
+            "POST /fapi/v1/listenKey": _no_listen_key,
             "POST /fapi/v1/order": self._place,
             "GET /fapi/v1/order": lambda key, asked: (
                 _order(asked, asked["origClientOrderId"]) | {"avgPrice": PRICE}
@@ -73,6 +75,8 @@ class InstantExchange:
             return 200, route(key, dict(parse_qsl(query)))
         except _NoSuchOrder:
             return 400, {"code": -2013, "msg": "Order does not exist."}
+        except _NoListenKey:
+            return 400, {"code": -1125, "msg": "This listenKey does not exist."}
 
     def _positions(self, key: str) -> list[Json]:
         quantity = self._quantities.get(key)
@@ -123,6 +127,14 @@ class InstantExchange:
 
 class _NoSuchOrder(Exception):
     """It was never placed, or is cancelled."""
+
+
+class _NoListenKey(Exception):
+    """No user stream is opened here."""
+
+
+def _no_listen_key(key: str, asked: Parameters) -> Json:
+    raise _NoListenKey
 
 
 class _Peer(asyncio.Protocol):

@@ -88,6 +88,15 @@ def test_request_that_it_does_not_know_is_refused() -> None:
     assert InstantExchange().answer("POST", "/sapi/v1/withdraw", KEY)[0] == 404
 
 
+def test_the_instant_exchange_opens_no_user_stream_and_knows_that_it_is_asked() -> None:
+    exchange = InstantExchange()
+
+    assert exchange.answer("POST", "/fapi/v1/listenKey", KEY)[0] == 400
+    notes = exchange.answer("GET", "/bench/orders", KEY)[1]
+    assert isinstance(notes, dict)
+    assert notes["unknown"] == []
+
+
 async def test_processor_time_of_a_process_that_works(exchange: tuple[int, int]) -> None:
     before = cpu_seconds([os.getpid()])
     deadline = time.process_time() + 0.1
