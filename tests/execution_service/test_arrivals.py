@@ -54,7 +54,7 @@ async def test_an_alert_whose_caller_goes_away_keeps_its_place(trader: Trader, g
 
     response = await closing
 
-    assert response.signal.message == "LONG position closed on binance"
+    assert response.signal.message == f"LONG position closed on {trader.venue.name}"
     assert await trader.paper.positions() == []
     assert len(await trader.paper.orders("order", side="BUY")) == 1
 
