@@ -55,10 +55,12 @@ async def test_a_session_that_is_cut_off_without_a_word_is_noticed(
     pumps: set[asyncio.Task[None]] = set()
 
     async def pump(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        while data := await reader.read(65_536):
-            await passing.wait()
-            writer.write(data)
-        writer.close()
+        try:
+            while data := await reader.read(65_536):
+                await passing.wait()
+                writer.write(data)
+        finally:
+            writer.close()
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         there_reader, there_writer = await asyncio.open_connection(*target)
