@@ -5,11 +5,10 @@ import os
 from collections.abc import Mapping
 
 import asyncpg
-from sqlalchemy.exc import SQLAlchemyError
 
 from cli.errors import CommandFailed
 from tradekit.service.config import Environment
-from tradekit.service.migrations import SERVICES, prepare, upgrade
+from tradekit.service.migrations import SERVICES, MigrationFailed, prepare, upgrade
 from tradekit.service.secret import Secret
 
 
@@ -41,5 +40,5 @@ async def migrate(admin_url: Secret, passwords: Mapping[str, Secret]) -> None:
     try:
         await prepare(admin_url, passwords)
         await upgrade(admin_url)
-    except (asyncpg.PostgresError, asyncpg.InterfaceError, SQLAlchemyError, OSError) as error:
+    except (asyncpg.PostgresError, asyncpg.InterfaceError, MigrationFailed, OSError) as error:
         raise CommandFailed(f"the database cannot be prepared: {error}") from error

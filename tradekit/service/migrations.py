@@ -15,18 +15,24 @@ import base64
 import hashlib
 import hmac
 import os
+import re
 from collections.abc import Mapping
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import asyncpg
-from alembic import command, context, op
-from alembic.config import Config
-from sqlalchemy import Connection, MetaData, pool
 
 from tradekit.service.config import Environment
-from tradekit.service.database import make_engine
 from tradekit.service.secret import Secret
 
+# Alembic and SQLAlchemy are loaded by what uses them: a start that finds nothing to migrate does not wait
+# for them.
+if TYPE_CHECKING:
+    from alembic.config import Config
+    from sqlalchemy import Connection, MetaData
+
+_REVISION = re.compile(r'^revision(?:: str)? = ["\'](\w+)["\']', re.M)
+_DOWN_REVISION = re.compile(r'^down_revision(?:: [^=]+)? = ["\'](\w+)["\']', re.M)
 SERVICES = ("gateway", "vault", "execution", "strategy")
 _SCRAM_ITERATIONS = 4096
 
@@ -81,29 +87,84 @@ def scram_verifier(password: str, salt: bytes | None = None) -> str:
     return f"SCRAM-SHA-256${_SCRAM_ITERATIONS}:{salt_text}${stored_text}:{server_text}"
 
 
+class MigrationFailed(Exception):
+    """A migration did not go through; the schema is as it was before it."""
+
+
 async def upgrade(admin_url: Secret, services: tuple[str, ...] = SERVICES) -> None:
-    """Runs the migrations of `services` up to the newest. Repeatable."""
-    for service in services:
+    """Runs the migrations of `services` up to the newest. Repeatable.
+
+    Raises:
+        MigrationFailed: The database refuses one.
+    """
+    for service in await _behind(admin_url, services):
         # Alembic is synchronous and starts an event loop of its own.
-        await asyncio.to_thread(command.upgrade, alembic_config(service, admin_url), "head")
+        await asyncio.to_thread(_upgrade_one, service, admin_url)
 
 
-def alembic_config(service: str, admin_url: Secret) -> Config:
-    """Alembic's settings for one service."""
+def _upgrade_one(service: str, admin_url: Secret) -> None:
+    from alembic import command
+    from alembic.util import CommandError
+    from sqlalchemy.exc import SQLAlchemyError
+
+    try:
+        command.upgrade(alembic_config(service, admin_url), "head")
+    except (SQLAlchemyError, CommandError) as error:
+        raise MigrationFailed(f"{service}: {error}") from error
+
+
+async def _behind(admin_url: Secret, services: tuple[str, ...]) -> list[str]:
+    """The services whose schema is not at its newest migration."""
+    connection = await asyncpg.connect(admin_url.reveal())
+    try:
+        return [service for service in services if await _present(connection, service) != newest(service)]
+    finally:
+        await connection.close()
+
+
+async def _present(connection: "asyncpg.Connection", schema: str) -> str | None:
+    table = f"{schema}.alembic_version"
+    if await connection.fetchval("SELECT to_regclass($1)", table) is None:
+        return None
+    version: str | None = await connection.fetchval(f"SELECT version_num FROM {table}")  # noqa: S608  # our names
+    return version
+
+
+def newest(service: str) -> str:
+    """The newest revision of a service's migrations: the one that no other one stands on."""
+    texts = [path.read_text(encoding="utf-8") for path in (_folder(service) / "versions").glob("*.py")]
+    revisions = {match[1] for text in texts if (match := _REVISION.search(text))}
+    stood_on = {match[1] for text in texts if (match := _DOWN_REVISION.search(text))}
+    (head,) = revisions - stood_on
+    return head
+
+
+def _folder(service: str) -> Path:
     package = service if service == "gateway" else f"{service}_service"
+    return Path(__file__).parents[2] / package / "migrations"
+
+
+def alembic_config(service: str, admin_url: Secret) -> "Config":
+    """Alembic's settings for one service."""
+    from alembic.config import Config
+
     config = Config()
-    config.set_main_option("script_location", str(Path(__file__).parents[2] / package / "migrations"))
+    config.set_main_option("script_location", str(_folder(service)))
     config.attributes["url"] = admin_url
     return config
 
 
 def grant(table: str, privileges: str) -> None:
     """In a migration: lets the service's role use `table` ("schema.name")."""
+    from alembic import op
+
     op.execute(f"GRANT {privileges} ON {table} TO {role_of(table.partition('.')[0])}")
 
 
-def run(metadata: MetaData) -> None:
+def run(metadata: "MetaData") -> None:
     """The body of `env.py`: runs the migrations of the schema that `metadata` is of."""
+    from alembic import context
+
     url = context.config.attributes.get("url")
     if url is None:
         env = Environment()
@@ -112,7 +173,11 @@ def run(metadata: MetaData) -> None:
     asyncio.run(_run(url, metadata))
 
 
-async def _run(url: Secret, metadata: MetaData) -> None:
+async def _run(url: Secret, metadata: "MetaData") -> None:
+    from sqlalchemy import pool
+
+    from tradekit.service.database import make_engine
+
     engine = make_engine(url, poolclass=pool.NullPool)
     try:
         async with engine.connect() as connection:
@@ -122,7 +187,9 @@ async def _run(url: Secret, metadata: MetaData) -> None:
         await engine.dispose()
 
 
-def _migrate(connection: Connection, metadata: MetaData) -> None:
+def _migrate(connection: "Connection", metadata: "MetaData") -> None:
+    from alembic import context
+
     schema = metadata.schema
     context.configure(
         connection=connection,
