@@ -7,7 +7,8 @@ Sources: OKX API guide v5 (okx.com/docs-v5/en) and exchange-specific behaviour n
   needs its fill asks for it.
 - Stops and targets are orders of their own, as on every exchange here, not attached to the entry: each has
   its own client id, is replaced and cancelled by itself, and the stop follows the position's size. Attached
-  ones would protect some tens of milliseconds earlier, and only the part that their own entry has filled.
+  ones protect some tens of milliseconds earlier, and only the part that their own entry has filled. They are
+  offered too (`exits`), beyond what every exchange has: the executor places none (docs/adr/0006).
 - OKX has one order that follows the position (`closeFraction`; a second one is refused with 51088). That is
   the stop; a target for the whole position is one over the size that the position has now.
 - An order can be accepted until `expTime`. Conditional orders have none: their timestamp is set back, so that
@@ -18,7 +19,7 @@ Sources: OKX API guide v5 (okx.com/docs-v5/en) and exchange-specific behaviour n
 
 import logging
 from collections.abc import Callable, Mapping, Sequence
-from datetime import datetime, timedelta
+from datetime import timedelta
 from decimal import Decimal
 from typing import Any, TypeVar
 
@@ -27,6 +28,7 @@ from execution_service.exchanges import okx_answers as answers
 from execution_service.exchanges.http import Host
 from execution_service.exchanges.okx_contracts import SWAP, Contract, inst_id_of
 from execution_service.exchanges.okx_market import OKXMarket, OKXWords
+from execution_service.exchanges.okx_orders import AttachedExits, accepted, end_of, id_of, trigger_terms
 from execution_service.exchanges.okx_stream import OKXStream
 from execution_service.exchanges.reading import milliseconds, printable, read
 from execution_service.exchanges.requests import Parameters, Sign, SignedRequests
@@ -38,7 +40,6 @@ from execution_service.exchanges.types import (
     Order,
     OrderKind,
     OrderRef,
-    OrderStatus,
     Position,
     PositionMode,
     Send,
@@ -54,7 +55,6 @@ T = TypeVar("T")
 # How far a timestamp may be off before OKX refuses it (50102).
 TIMESTAMP_WINDOW = timedelta(seconds=30)
 ORDERS_PER_PAGE = 100
-AT_MARKET = "-1"
 # The kinds of conditional orders; only the first two can be asked for together.
 _ALGO_KINDS = ("conditional,oco", "move_order_stop", "trigger")
 
@@ -149,10 +149,12 @@ class OKXClient:
         position: Side,
         reduce_only: bool,
         send: Send,
+        exits: AttachedExits | None = None,
     ) -> Order:
-        """A market order."""
+        """A market order; as an entry it may bring its exits along (see `AttachedExits`)."""
+        kind = {"ordType": "market"}
         return await self._place_order(
-            symbol, side, quantity, {"ordType": "market"}, position, reduce_only=reduce_only, send=send
+            symbol, side, quantity, kind, position, reduce_only=reduce_only, send=send, exits=exits
         )
 
     async def create_limit_order(
@@ -165,19 +167,21 @@ class OKXClient:
         position: Side,
         send: Send,
         post_only: bool = False,
+        exits: AttachedExits | None = None,
     ) -> Order:
         """A limit order, told as it stands after its receipt: one that crosses has filled at once.
 
-        A post-only one that would take is accepted and cancelled at once.
+        A post-only one that would take is accepted and cancelled at once. It may bring its exits along (see
+        `AttachedExits`).
         """
         kind = {"ordType": "post_only" if post_only else "limit", "px": decimal_text(price)}
-        accepted = await self._place_order(
-            symbol, side, quantity, kind, position, reduce_only=False, send=send
+        receipt = await self._place_order(
+            symbol, side, quantity, kind, position, reduce_only=False, send=send, exits=exits
         )
         try:
-            return await self.find_order(OrderRef(symbol, send.client_order_id, False)) or accepted
+            return await self.find_order(OrderRef(symbol, send.client_order_id, False)) or receipt
         except errors.ExchangeError:
-            return accepted
+            return receipt
 
     async def create_stop_loss(
         self,
@@ -190,7 +194,7 @@ class OKXClient:
         send: Send,
     ) -> Order:
         """A conditional order on the last price, as charts and backtests see it."""
-        terms = _trigger("sl", trigger_price)
+        terms = trigger_terms("sl", trigger_price)
         return await self._place_algo(
             symbol, side, quantity, OrderKind.STOP_LOSS, terms, position, send, trigger_price
         )
@@ -206,7 +210,7 @@ class OKXClient:
         send: Send,
     ) -> Order:
         """A conditional order on the last price, over a size: only the stop can follow the position."""
-        terms = _trigger("tp", trigger_price) | {"cxlOnClosePos": "true"}
+        terms = trigger_terms("tp", trigger_price) | {"cxlOnClosePos": "true"}
         if quantity is None:
             quantity = await self._held(symbol, position)
         return await self._place_algo(
@@ -371,23 +375,28 @@ class OKXClient:
         *,
         reduce_only: bool,
         send: Send,
+        exits: AttachedExits | None,
     ) -> Order:
+        if exits is not None and reduce_only:
+            raise ValueError("only an entry brings exits along")
         contract = await self._market.contract(symbol)
         parameters = await self._head(symbol, side, position, reduces=reduce_only)
         parameters |= kind | {
             "sz": decimal_text(contract.contracts(quantity)),
             "clOrdId": send.client_order_id,
             "timestamp": str(milliseconds(send.timestamp)),
-            "expTime": str(milliseconds(_end_of(send))),
+            "expTime": str(milliseconds(end_of(send))),
         }
+        if exits is not None:
+            parameters |= exits.terms()
         row = await self._create("/api/v5/trade/order", parameters, send)
-        return _accepted(
+        return accepted(
             symbol,
             side,
             quantity,
             OrderKind.LIMIT if "px" in kind else OrderKind.MARKET,
             send,
-            exchange_order_id=_id_of(row, "clOrdId", "ordId", send),
+            exchange_order_id=id_of(row, "clOrdId", "ordId", send),
             limit_price=Decimal(kind["px"]) if "px" in kind else None,
             trigger_price=None,
             reduce_only=reduce_only,
@@ -408,20 +417,20 @@ class OKXClient:
         parameters = await self._head(symbol, side, position, reduces=True)
         parameters |= terms | {
             "algoClOrdId": send.client_order_id,
-            "timestamp": str(milliseconds(_end_of(send) - TIMESTAMP_WINDOW)),
+            "timestamp": str(milliseconds(end_of(send) - TIMESTAMP_WINDOW)),
         }
         if quantity is None:
             parameters["closeFraction"] = "1"
         else:
             parameters["sz"] = decimal_text(contract.contracts(quantity))
         row = await self._create("/api/v5/trade/order-algo", parameters, send)
-        return _accepted(
+        return accepted(
             symbol,
             side,
             quantity,
             kind,
             send,
-            exchange_order_id=_id_of(row, "algoClOrdId", "algoId", send),
+            exchange_order_id=id_of(row, "algoClOrdId", "algoId", send),
             limit_price=None,
             trigger_price=trigger_price,
             reduce_only=True,
@@ -444,54 +453,3 @@ class OKXClient:
 
 def _one_market(symbol: str | None) -> Parameters:
     return {"instId": inst_id_of(symbol)} if symbol else {}
-
-
-def _trigger(prefix: str, price: Decimal) -> Parameters:
-    return {
-        "ordType": "conditional",
-        f"{prefix}TriggerPx": decimal_text(price),
-        f"{prefix}TriggerPxType": "last",
-        f"{prefix}OrdPx": AT_MARKET,
-    }
-
-
-def _end_of(send: Send) -> datetime:
-    """After this OKX takes the order no more."""
-    return send.timestamp + timedelta(milliseconds=send.valid_ms)
-
-
-def _id_of(row: Any, own_name: str, name: str, send: Send) -> str:
-    """OKX's id of the order that was accepted, if it is the one that was sent."""
-    own, theirs = read(lambda row: (row[own_name], str(row[name])), row)
-    if own != send.client_order_id or not theirs:
-        raise errors.OutcomeUnknown("The exchange answered with somebody else's order.")
-    return theirs
-
-
-def _accepted(
-    symbol: str,
-    side: OrderSide,
-    quantity: Decimal | None,
-    kind: OrderKind,
-    send: Send,
-    *,
-    exchange_order_id: str,
-    limit_price: Decimal | None,
-    trigger_price: Decimal | None,
-    reduce_only: bool,
-) -> Order:
-    """An order of which no more is known than that OKX has taken it."""
-    return Order(
-        symbol=symbol,
-        side=side,
-        kind=kind,
-        status=OrderStatus.OPEN,
-        client_order_id=send.client_order_id,
-        exchange_order_id=exchange_order_id,
-        quantity=quantity,
-        filled_quantity=Decimal(0),
-        average_price=None,
-        limit_price=limit_price,
-        trigger_price=trigger_price,
-        reduce_only=reduce_only,
-    )
