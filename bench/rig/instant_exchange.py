@@ -49,6 +49,8 @@ class InstantExchange:
             "GET /fapi/v3/balance": lambda key, asked: [_BALANCE],
             "GET /fapi/v3/positionRisk": lambda key, asked: self._positions(key),
             "GET /fapi/v1/symbolConfig": lambda key, asked: [_CONFIGURATION],
+            # What a key may do, asked when it is registered.
+            "GET /sapi/v1/account/apiRestrictions": lambda key, asked: _PERMISSIONS,
             "GET /fapi/v1/positionSide/dual": lambda key, asked: {"dualSidePosition": False},
             # It has no user streams: execution polls, and asks for one again after a minute.
             "POST /fapi/v1/listenKey": _no_listen_key,
@@ -222,6 +224,13 @@ _EXCHANGE_INFO = {
             ],
         }
     ],
+}
+_PERMISSIONS: Json = {
+    "enableReading": True,
+    "enableFutures": True,
+    "enableWithdrawals": False,
+    "permitsUniversalTransfer": False,
+    "ipRestrict": True,
 }
 _CONFIGURATION = {"symbol": SYMBOL, "marginType": "CROSSED", "leverage": 20}
 _BALANCE = {"asset": "USDT", "balance": "10000", "availableBalance": "10000", "crossUnPnl": "0"}

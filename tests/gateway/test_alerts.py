@@ -76,9 +76,8 @@ async def test_G04_execution_that_never_answers(gateway: GatewayUnderTest, accou
     assert seconds < 2.8
 
 
-async def test_F03_execution_is_not_there(start: Start) -> None:
+async def test_F03_execution_is_not_there(start: Start, account: Account) -> None:
     async with start(execution_address="127.0.0.1:1") as gateway:
-        account = await (await gateway.sign_up()).register()
         answer, seconds = await _timed(gateway, account)
         assert (answer.status_code, answer.json()["code"]) == (503, "execution_unavailable")
         assert seconds < 2.8
