@@ -5,7 +5,6 @@ then the endpoint itself. The exchange commits before the answer is sent.
 """
 
 import asyncio
-import json
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -27,6 +26,7 @@ from paper_exchange.binance_trade import BinanceTrade
 from paper_exchange.clock import Clock
 from paper_exchange.exchange import Exchange
 from paper_exchange.faults import Answer, Delay, Drop, ErrorCode, Fault, Faults
+from paper_exchange.http_edge import hang_up, prevents, response_of
 from paper_exchange.journal import Journal, RequestRecord
 from paper_exchange.listen_keys import ListenKeys
 from paper_exchange.refusals import Refused
@@ -104,7 +104,9 @@ class BinanceApi:
     async def handle(self, request: web.Request) -> web.StreamResponse:
         """Answers one request, or hangs up on it."""
         outcome = await self.perform(await _received(request))
-        return _hang_up(request) if outcome is None else _response(outcome)
+        if outcome is None:
+            return hang_up(request)
+        return response_of(outcome.status, outcome.body, outcome.headers, size=outcome.size)
 
     async def perform(self, raw: RawRequest) -> Outcome | None:
         """Runs a request, or suffers the fault that waits for it; None: its connection is to be cut."""
@@ -112,7 +114,7 @@ class BinanceApi:
         fault = self._fault_of(raw)
         if isinstance(fault, Delay) and not fault.after:
             await asyncio.sleep(fault.delay_s)
-        outcome = self._suffer(fault) if _prevents(fault) else self._execute(raw)
+        outcome = self._suffer(fault) if prevents(fault) else self._execute(raw)
         if isinstance(fault, Delay) and fault.after:
             await asyncio.sleep(fault.delay_s)
         self._record(raw, arrived_ms, outcome, fault)
@@ -202,11 +204,6 @@ class BinanceApi:
         )
 
 
-def _prevents(fault: Fault | None) -> bool:
-    """Whether the fault keeps the request from taking effect."""
-    return isinstance(fault, Drop | Answer | ErrorCode) and not fault.executed
-
-
 async def _received(request: web.Request) -> RawRequest:
     path, _, query = request.raw_path.partition("?")
     body = (await request.read()).decode("utf-8", errors="surrogateescape")
@@ -224,23 +221,3 @@ async def _received(request: web.Request) -> RawRequest:
 
 def _failed(error: BinanceError, headers: dict[str, str]) -> Outcome:
     return Outcome(error.status, error.body, headers | error.headers)
-
-
-def _response(outcome: Outcome) -> web.Response:
-    if isinstance(outcome.body, str):
-        text, content_type = (
-            outcome.body,
-            "text/html" if outcome.body.lstrip().startswith("<") else "text/plain",
-        )
-    else:
-        text, content_type = json.dumps(outcome.body, separators=(",", ":")), "application/json"
-    if outcome.size > len(text):
-        text += " " * (outcome.size - len(text))
-    return web.Response(status=outcome.status, text=text, content_type=content_type, headers=outcome.headers)
-
-
-def _hang_up(request: web.Request) -> web.Response:
-    """Closes the connection without a byte of an answer."""
-    if request.transport is not None:
-        request.transport.abort()
-    return web.Response()

@@ -86,15 +86,16 @@ class HttpEdge:
         )
         if isinstance(fault, Delay) and not fault.after:
             await asyncio.sleep(fault.delay_s)
-        outcome = self._suffer(raw, fault) if _prevents(fault) else self._protocol.execute(raw)
+        outcome = self._suffer(raw, fault) if prevents(fault) else self._protocol.execute(raw)
         if isinstance(fault, Delay) and fault.after:
             await asyncio.sleep(fault.delay_s)
         self._record(raw, arrived_ms, outcome, fault)
         if isinstance(fault, Drop):
-            return _hang_up(request)
+            return hang_up(request)
         if isinstance(fault, Answer | ErrorCode):
             outcome = self._suffer(raw, fault)
-        return _response(outcome, size=fault.size if isinstance(fault, Answer) else 0)
+        size = fault.size if isinstance(fault, Answer) else 0
+        return response_of(outcome.status, outcome.body, outcome.headers, size=size)
 
     def _suffer(self, raw: RawRequest, fault: Fault | None) -> Outcome:
         match fault:
@@ -120,7 +121,7 @@ class HttpEdge:
         )
 
 
-def _prevents(fault: Fault | None) -> bool:
+def prevents(fault: Fault | None) -> bool:
     """Whether the fault keeps the request from taking effect."""
     return isinstance(fault, Drop | Answer | ErrorCode) and not fault.executed
 
@@ -136,18 +137,18 @@ async def _received(request: web.Request) -> RawRequest:
     )
 
 
-def _response(outcome: Outcome, *, size: int) -> web.Response:
-    if isinstance(outcome.body, str):
-        is_html = outcome.body.lstrip().startswith("<")
-        text, content_type = outcome.body, "text/html" if is_html else "text/plain"
+def response_of(status: int, body: Any, headers: Mapping[str, str], *, size: int) -> web.Response:
+    """The HTTP answer: text as it is, anything else as compact JSON, padded to `size` characters."""
+    if isinstance(body, str):
+        text, content_type = body, "text/html" if body.lstrip().startswith("<") else "text/plain"
     else:
-        text, content_type = json.dumps(outcome.body, separators=(",", ":")), "application/json"
+        text, content_type = json.dumps(body, separators=(",", ":")), "application/json"
     if size > len(text):
         text += " " * (size - len(text))
-    return web.Response(status=outcome.status, text=text, content_type=content_type, headers=outcome.headers)
+    return web.Response(status=status, text=text, content_type=content_type, headers=headers)
 
 
-def _hang_up(request: web.Request) -> web.Response:
+def hang_up(request: web.Request) -> web.Response:
     """Closes the connection without a byte of an answer."""
     if request.transport is not None:
         request.transport.abort()
